@@ -1,0 +1,29 @@
+/**
+ * @jest-config-loader esbuild-register
+ */
+import type { Config } from 'jest';
+
+const config: Config = {
+  testEnvironment: 'node',
+  testMatch: ['<rootDir>/__tests__/**/*.test.ts', '<rootDir>/examples/**/*.test.ts'],
+  // The fixtures are projects of their own, copied out and installed by the package tests.
+  testPathIgnorePatterns: ['/node_modules/', '<rootDir>/__tests__/package/fixtures/'],
+  modulePathIgnorePatterns: ['<rootDir>/dist', '<rootDir>/__tests__/package/fixtures/'],
+  extensionsToTreatAsEsm: ['.ts'],
+  transform: {
+    '^.+\\.ts$': [
+      '@swc/jest',
+      { jsc: { target: 'es2022', parser: { syntax: 'typescript' } }, module: { type: 'es6' } },
+    ],
+  },
+  moduleNameMapper: {
+    '^(\\.{1,2}/.*)\\.js$': '$1',
+    '^twiceshy$': '<rootDir>/src/index.ts',
+    '^twiceshy/pipeline$': '<rootDir>/src/pipeline/index.ts',
+    '^twiceshy/(.*)$': '<rootDir>/src/stores/$1.ts',
+  },
+  setupFilesAfterEnv: ['<rootDir>/__tests__/support/no-leaks.ts'],
+  testTimeout: 20_000,
+};
+
+export default config;
