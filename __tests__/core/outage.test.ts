@@ -1,0 +1,179 @@
+import { describe, expect, test } from '@jest/globals';
+import { deferred, errorOf } from '../support/deferred.js';
+import { storeDown } from '../support/faulty-store.js';
+import { nextEvent, placeOf, world } from '../support/instances.js';
+
+const never = () => new Promise<void>(() => undefined);
+const down = () => {
+  throw storeDown();
+};
+
+describe('G7: a finished effect is never forgotten by its owner', () => {
+  async function unrecorded() {
+    const { store, process } = world();
+    const owner = process({ storeTimeout: 50 });
+    owner.faulty.faults.settle = down;
+    const told = nextEvent(owner, 'unrecorded');
+    let runs = 0;
+    const answer = await owner.run('k', () => `paid ${++runs}`);
+    return { store, process, owner, told, answer };
+  }
+
+  test('work that succeeded and cannot be recorded is returned after one store deadline, with an event', async () => {
+    const { answer, told, owner } = await unrecorded();
+    expect(answer).toBe('paid 1');
+    expect((await told).error).toMatchObject({ code: 'STORE_UNAVAILABLE' });
+    owner.faulty.heal();
+    await owner.close();
+  });
+
+  test('meanwhile this process answers duplicates itself, and settling goes on until it is recorded', async () => {
+    const { answer, owner, process, store } = await unrecorded();
+    await expect(owner.run('k', () => 'twice')).resolves.toBe(answer);
+    expect(owner.faulty.calls.claim).toBe(1);
+    const recorded = nextEvent(owner, 'recorded-late');
+    owner.faulty.heal();
+    await recorded;
+    expect((await store.read(placeOf('k')))?.status).toBe('COMPLETED');
+    await expect(process().run('k', () => 'twice')).resolves.toBe(answer);
+    await expect(owner.run('k', () => 'twice')).resolves.toBe(answer);
+    expect(owner.stats()).toMatchObject({ unrecorded: 1, recordedLate: 1, misses: 1 });
+  });
+
+  test('close() waits for it', async () => {
+    const { owner, store } = await unrecorded();
+    const closed = owner.close();
+    owner.faulty.heal();
+    await closed;
+    expect((await store.read(placeOf('k')))?.status).toBe('COMPLETED');
+  });
+
+  test.each([
+    ['cannot be encoded', () => ({ socket: new (class Socket {})() }), 'value.socket'],
+    ['is too large', () => 'x'.repeat(2_000), 'value'],
+  ])('a result that %s is recorded as completed without a value', async (_, work, path) => {
+    const { process } = world();
+    const owner = process({ maxResultBytes: 1_000 });
+    const told = nextEvent(owner, 'no-value');
+    const first = await owner.run<unknown>('k', work);
+    expect(first).toEqual(work());
+    expect(await told).toMatchObject({ path });
+    expect(await errorOf(process().run('k', () => 'twice'))).toMatchObject({ code: 'RESULT_UNAVAILABLE' });
+    expect(await process().get('k')).toMatchObject({ status: 'COMPLETED' });
+  });
+});
+
+describe('G8: nothing hangs, nothing is left behind', () => {
+  test('a claim that is never answered ends in STORE_UNAVAILABLE at the deadline', async () => {
+    const { process } = world();
+    const one = process({ storeTimeout: 30 });
+    one.faulty.faults.claim = never;
+    expect(await errorOf(one.run('k', () => 'ran'))).toMatchObject({ code: 'STORE_UNAVAILABLE' });
+    one.faulty.heal();
+    await one.close();
+  });
+
+  test('a command that was executed after all leaves no ghost lease', async () => {
+    const { store, process } = world();
+    const one = process({ storeTimeout: 30 });
+    one.faulty.faults.claim = (moment) => (moment === 'answered' ? never() : undefined);
+    expect(await errorOf(one.run('k', () => 'ran'))).toMatchObject({ code: 'STORE_UNAVAILABLE' });
+    one.faulty.heal();
+    await one.close();
+    expect(await store.read(placeOf('k'))).toBeUndefined();
+    await expect(process().run('k', (a) => a.attempt)).resolves.toBe(1);
+  });
+
+  test('a claim that is executed only after it was withdrawn is not granted', async () => {
+    const { store, process } = world();
+    const one = process({ storeTimeout: 30 });
+    const later = deferred();
+    one.faulty.faults.claim = (moment) => (moment === 'sent' ? later.promise : undefined);
+    expect(await errorOf(one.run('k', () => 'ran'))).toMatchObject({ code: 'STORE_UNAVAILABLE' });
+    await one.close();
+    later.resolve();
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(await store.read(placeOf('k'))).toBeUndefined();
+    await expect(process().run('k', () => 'fresh')).resolves.toBe('fresh');
+  });
+
+  test('a wait ends in IDEMPOTENCY_TIMEOUT, and the timeout never bounds the work', async () => {
+    const { process } = world();
+    const gate = deferred<string>();
+    const owner = process({ waitTimeout: 20 });
+    const answer = owner.run('k', () => gate.promise);
+    expect(await errorOf(process({ waitTimeout: 20 }).run('k', () => 'no'))).toMatchObject({
+      code: 'IDEMPOTENCY_TIMEOUT',
+    });
+    gate.resolve('ok');
+    expect(await answer).toBe('ok');
+  });
+
+  test('waiters are woken where wake-ups are lost, by polling', async () => {
+    const { process } = world();
+    const gate = deferred<string>();
+    const answer = process().run('k', () => gate.promise);
+    const deaf = process();
+    deaf.faulty.pushes = false;
+    const waiting = nextEvent(deaf, 'wait');
+    const waiter = deaf.run('k', () => 'no');
+    await waiting;
+    gate.resolve('ok');
+    expect(await Promise.all([answer, waiter])).toEqual(['ok', 'ok']);
+  });
+
+  test('close() refuses new runs, waits for running work, and releases nothing', async () => {
+    const { store, process } = world();
+    const one = process();
+    const gate = deferred<string>();
+    const started = nextEvent(one, 'miss');
+    const answer = one.run('k', () => gate.promise);
+    await started;
+    const closed = one.close();
+    expect(await errorOf(one.run('other', () => 'no'))).toMatchObject({ code: 'STORE_UNAVAILABLE' });
+    expect((await store.read(placeOf('k')))?.status).toBe('IN_PROGRESS');
+    gate.resolve('ok');
+    await closed;
+    expect(await answer).toBe('ok');
+    expect((await store.read(placeOf('k')))?.status).toBe('COMPLETED');
+  });
+});
+
+describe('store failure policy', () => {
+  test('throw (the default): the work does not run', async () => {
+    const { process } = world();
+    const one = process({ storeTimeout: 30 });
+    one.faulty.faults.claim = down;
+    let ran = false;
+    expect(await errorOf(one.run('k', () => void (ran = true)))).toMatchObject({ code: 'STORE_UNAVAILABLE' });
+    expect(ran).toBe(false);
+    one.faulty.heal();
+    await one.close();
+  });
+
+  test('run: unprotected, with an event and without a fence; it still settles when the store returns', async () => {
+    const { process } = world();
+    const one = process({ storeTimeout: 30, onStoreError: 'run' });
+    one.faulty.cut();
+    const told = nextEvent(one, 'unprotected');
+    const gate = deferred();
+    const running = one.run('k', async (a) => (await gate.promise, { fence: a.fence }));
+    await told;
+    const joined = one.run('k', () => ({ fence: 1 }));
+    gate.resolve();
+    expect(await Promise.all([running, joined])).toEqual([{ fence: undefined }, { fence: undefined }]);
+    const recorded = nextEvent(one, 'recorded-late');
+    one.faulty.heal();
+    await recorded;
+    await expect(process().run('k', () => 'twice')).resolves.toEqual({ fence: undefined });
+  });
+
+  test('an answer that is certain is no outage: a corrupt record is never run over', async () => {
+    const { process } = world();
+    const one = process({ onStoreError: 'run' });
+    one.faulty.faults.claim = () => {
+      throw Object.assign(storeDown(), { code: 'CORRUPT_RECORD', transient: false });
+    };
+    expect(await errorOf(one.run('k', () => 'ran'))).toMatchObject({ code: 'CORRUPT_RECORD' });
+  });
+});

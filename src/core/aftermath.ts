@@ -1,0 +1,58 @@
+import type { Caller } from './caller.js';
+import { OutcomeError } from './errors.js';
+import type { Ending, Execution } from './execution.js';
+import type { Answer } from './outcome.js';
+import type { StoredRecord } from './record.js';
+import type { Waiter } from './waiter.js';
+
+/** Starts watching the record until `until` is true. */
+export type Watch = (
+  until: (record: StoredRecord | undefined) => boolean,
+  onEnd: (record: StoredRecord | undefined) => void,
+) => Waiter;
+
+/**
+ * What a caller gets whose attempt lost the lease (G6). It stops waiting for its work and follows the record under
+ * waitTimeout, whatever onDuplicate says: the success or the failure that was recorded; its own result, if that was
+ * recorded after all; or else LEASE_LOST, with its own result attached.
+ */
+export async function afterLoss<T>(
+  caller: Caller<T>,
+  execution: Execution<T>,
+  ending: Promise<Ending<T>>,
+  watch: Watch,
+): Promise<Answer<T>> {
+  let own: Ending<T> | undefined;
+  let waiter: Waiter | undefined;
+  const found = new Promise<Answer<T> | undefined>((resolve) => {
+    waiter = watch(
+      // An absent record is waited for only while our own work may still write it.
+      (record) => (record ? record.status !== 'IN_PROGRESS' : own !== undefined),
+      (record) => resolve(record && { kind: 'duplicate', how: 'replay', record }),
+    );
+    void ending.then((end) => {
+      own = end;
+      // A newer attempt or a person holds the record: only what stands there counts now.
+      if (end.fate === 'superseded') waiter?.wake();
+      else resolve(ownAnswer(end));
+    });
+  });
+  const answer = await caller.patience.within(found);
+  waiter?.stop();
+  if (typeof answer === 'object') return answer;
+  return { kind: 'refused', error: leaseLost(caller, execution, own) };
+}
+
+function ownAnswer<T>(end: Ending<T>): Answer<T> | undefined {
+  if (end.outcome.kind !== 'completed') return undefined;
+  return { kind: 'ran', outcome: end.outcome, recorded: end.fate === 'recorded' };
+}
+
+function leaseLost<T>(caller: Caller<T>, execution: Execution<T>, own: Ending<T> | undefined): OutcomeError {
+  const { name, key } = caller.op.label;
+  const message =
+    `${name} "${key}" lost its lease while it ran, and no outcome was recorded in time; ` +
+    'whether its own work counts is not known: look before you run it again';
+  if (own?.outcome.kind === 'completed') return new OutcomeError('LEASE_LOST', message, { result: own.outcome.value });
+  return new OutcomeError('LEASE_LOST', message, { cause: own?.outcome.error ?? execution.attempt.lost });
+}

@@ -1,0 +1,61 @@
+import { callStore } from './calls.js';
+import { isIdempotencyError } from './errors.js';
+import { monotonicMs, unrefTimeout } from './timers.js';
+
+const FIRST_RETRY_MS = 100;
+const LONGEST_RETRY_MS = 5_000;
+
+export interface Chore {
+  readonly operation: string;
+  readonly command: () => Promise<unknown>;
+  /** The deadline of each try. */
+  readonly timeoutMs: number;
+  /** Given up after this long: by then nobody could be misled any more. */
+  readonly giveUpAfterMs: number;
+  /** An otherwise idle process stays alive for it this long. */
+  readonly keepAliveMs: number;
+  readonly onDone?: (answer: unknown) => void;
+  readonly onGivenUp?: (error: unknown) => void;
+}
+
+/** What must still reach the store after its caller has gone: results to record, claims to withdraw. */
+export class Background {
+  readonly #pending = new Set<Promise<void>>();
+
+  get size(): number {
+    return this.#pending.size;
+  }
+
+  /** Sends the command again and again, ever more rarely, until the store has answered it. */
+  start(chore: Chore): void {
+    const task: Promise<void> = this.#insist(chore).finally(() => this.#pending.delete(task));
+    this.#pending.add(task);
+  }
+
+  /** Resolves when nothing is pending. */
+  async drained(): Promise<void> {
+    while (this.#pending.size > 0) await Promise.all(this.#pending);
+  }
+
+  async #insist(chore: Chore): Promise<void> {
+    const startedMs = monotonicMs();
+    for (let retryMs = FIRST_RETRY_MS; ; retryMs = Math.min(retryMs * 2, LONGEST_RETRY_MS)) {
+      try {
+        const answer = await callStore(chore.operation, chore.command, chore.timeoutMs);
+        chore.onDone?.(answer);
+        return;
+      } catch (error) {
+        const elapsedMs = monotonicMs() - startedMs;
+        if (elapsedMs >= chore.giveUpAfterMs || isIdempotencyError(error, 'CORRUPT_RECORD')) {
+          chore.onGivenUp?.(error);
+          return;
+        }
+        await pause(retryMs * (0.75 + Math.random() / 2), elapsedMs < chore.keepAliveMs);
+      }
+    }
+  }
+}
+
+function pause(ms: number, keepAlive: boolean): Promise<void> {
+  return new Promise((resolve) => void (keepAlive ? setTimeout(resolve, ms) : unrefTimeout(resolve, ms)));
+}

@@ -1,0 +1,47 @@
+import { StoreError, toStoreError } from './errors.js';
+import { timerMs } from './timers.js';
+
+const FIRST_RESEND_MS = 10;
+const LONGEST_RESEND_MS = 250;
+
+/**
+ * One store call with its deadline (G8). A command whose connection broke is sent again until then, which is
+ * safe because every command is idempotent by owner token (G2).
+ * @throws IdempotencyError STORE_UNAVAILABLE at the deadline, or what the store said for certain
+ */
+export function callStore<T>(operation: string, command: () => Promise<T>, timeoutMs: number): Promise<T> {
+  return new Promise<T>((resolve, reject) => {
+    let resendMs = FIRST_RESEND_MS;
+    let resend: ReturnType<typeof setTimeout> | undefined;
+    let lastError: unknown;
+    const deadline = setTimeout(() => {
+      clearTimeout(resend);
+      const message = `the store did not ${operation} within ${timeoutMs} ms`;
+      reject(new StoreError('STORE_UNAVAILABLE', message, { cause: lastError, transient: true }));
+      // Whatever fails from now on fails for nobody.
+      resendMs = Infinity;
+    }, timerMs(timeoutMs));
+    const succeed = (value: T) => {
+      clearTimeout(deadline);
+      resolve(value);
+    };
+    const fail = (cause: unknown) => {
+      lastError = toStoreError(cause, operation);
+      if (!(lastError instanceof StoreError && lastError.transient)) {
+        clearTimeout(deadline);
+        reject(lastError);
+      } else if (resendMs < Infinity) {
+        resend = setTimeout(send, resendMs);
+        resendMs = Math.min(resendMs * 2, LONGEST_RESEND_MS);
+      }
+    };
+    const send = () => {
+      try {
+        command().then(succeed, fail);
+      } catch (error) {
+        fail(error);
+      }
+    };
+    send();
+  });
+}

@@ -1,0 +1,283 @@
+import { afterLoss } from './aftermath.js';
+import { callStore } from './calls.js';
+import { Caller } from './caller.js';
+import { isIdempotencyError, StoreError, toStoreError, type IdempotencyError } from './errors.js';
+import type { EventName } from './events.js';
+import { Execution, patienceOf, type Ending, type EngineParts, type Operation } from './execution.js';
+import { Flight, flightsOf, type Sight } from './flight.js';
+import { IN_DOUBT_RETENTION_MS } from './options.js';
+import type { Answer } from './outcome.js';
+import { LEFT, TIMED_OUT } from './patience.js';
+import { leaseOf, type Grant, type Lease, type StoredRecord } from './record.js';
+import type { ClaimAnswer, ClaimRequest } from './store.js';
+import { monotonicMs } from './timers.js';
+import { newToken } from './token.js';
+import { Waiter } from './waiter.js';
+
+/** The caller's next step is to look again. */
+const AGAIN = Symbol('again');
+type Step<T> = Answer<T> | typeof AGAIN;
+
+/** The only state machine: claim, execute, settle; and what a duplicate does instead. */
+export class Engine {
+  readonly #flights: Map<string, Flight>;
+  readonly #running = new Set<Execution<unknown>>();
+  /** Set by close(): called when the last execution has ended. */
+  #onIdle: (() => void) | undefined;
+
+  constructor(private readonly parts: EngineParts) {
+    this.#flights = flightsOf(parts.store);
+  }
+
+  /** Runs the operation, or answers it as a duplicate. Every end is a value, also a lost lease. */
+  run<T>(op: Operation<T>): Promise<Answer<T>> {
+    const caller = new Caller(op);
+    const answer = this.#run(caller);
+    if (!op.signal) return answer;
+    return caller.patience.unhurried(answer).then((end) => (end === LEFT ? caller.gaveUp(LEFT) : end));
+  }
+
+  /** Starts no new work; resolves when nothing runs here any more and nothing is left to record. */
+  async close(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      this.#onIdle = resolve;
+      if (this.#running.size === 0) resolve();
+    });
+    await this.parts.background.drained();
+  }
+
+  async #run<T>(caller: Caller<T>): Promise<Answer<T>> {
+    for (;;) {
+      const flight = this.#flights.get(caller.op.key.address);
+      const step = flight ? await this.#join(flight, caller) : await this.#lead(caller);
+      if (step !== AGAIN) return step;
+    }
+  }
+
+  async #join<T>(flight: Flight, caller: Caller<T>): Promise<Step<T>> {
+    const sight = flight.sighted.value ?? (await caller.patience.within(flight.sighted.wait()));
+    if (sight === TIMED_OUT || sight === LEFT) return caller.gaveUp(sight);
+    const step = this.#consider(sight, caller);
+    return step === 'wait' ? this.#follow(flight, caller) : step;
+  }
+
+  async #follow<T>(flight: Flight, caller: Caller<T>): Promise<Step<T>> {
+    this.#emit(flight.isLocal ? 'join' : 'wait', caller, caller.known);
+    caller.known = undefined;
+    const end = await flight.follow((landing) => caller.patience.within(landing));
+    if (end === TIMED_OUT || end === LEFT) return caller.gaveUp(end);
+    const step = this.#consider(end, caller);
+    return step === 'wait' ? AGAIN : step;
+  }
+
+  /** What a sight of the key means to this caller. */
+  #consider<T>(sight: Sight, caller: Caller<T>): Step<T> | 'wait' {
+    if (sight.kind === 'again') return AGAIN;
+    if (sight.kind === 'failed') return caller.failsOpen(sight.error) ? AGAIN : { kind: 'refused', error: sight.error };
+    const record = sight.kind === 'local' ? sight.make() : sight.record;
+    const decision = caller.decide(record);
+    switch (decision.do) {
+      case 'answer':
+        this.#emit('hit', caller, record);
+        return { kind: 'duplicate', how: decision.how, record };
+      case 'refuse':
+        return caller.refused(decision);
+      case 'take':
+        caller.replacing = record.token;
+        caller.reconciles = decision.as === 'reconcile';
+        return AGAIN;
+      case 'wait':
+        caller.known = record;
+        caller.awaitedFence = Math.max(record.fence, caller.awaitedFence ?? 0);
+        return 'wait';
+    }
+  }
+
+  /** The first caller of a key in this process: what it meets, the others share. */
+  async #lead<T>(caller: Caller<T>): Promise<Step<T>> {
+    if (this.#onIdle) return { kind: 'refused', error: new StoreError('STORE_UNAVAILABLE', 'this instance is closed') };
+    const flight = new Flight();
+    this.#flights.set(caller.op.key.address, flight);
+    if (caller.known) return this.#watch(flight, caller, caller.known);
+    for (;;) {
+      const request = claimRequest(caller);
+      const sentMs = monotonicMs();
+      let answer: ClaimAnswer;
+      try {
+        answer = await this.#claim(caller.op, request);
+      } catch (error) {
+        return this.#claimFailed(flight, caller, request, toStoreError(error, 'claim a key'));
+      }
+      if (answer.kind === 'acquired') return this.#execute(flight, caller, leaseOf(request, answer.grant), sentMs);
+      const step = this.#consider(sightOf(answer.record), caller);
+      if (step === 'wait') return this.#watch(flight, caller, answer.record);
+      if (step !== AGAIN) {
+        this.#land(flight, caller, sightOf(answer.record));
+        return step;
+      }
+    }
+  }
+
+  #claim<T>({ key, policy }: Operation<T>, request: ClaimRequest): Promise<ClaimAnswer> {
+    return callStore('claim a key', () => this.parts.store.claim(key, request), policy.storeTimeoutMs);
+  }
+
+  async #claimFailed<T>(
+    flight: Flight,
+    caller: Caller<T>,
+    request: ClaimRequest,
+    error: IdempotencyError,
+  ): Promise<Step<T>> {
+    this.#emit('store-error', caller, undefined, error);
+    if (caller.failsOpen(error)) {
+      this.#emit('unprotected', caller, undefined, error);
+      const grant = { ...UNPROTECTED, token: request.token, createdAtMs: Date.now() };
+      return this.#execute(flight, caller, leaseOf(request, grant), undefined);
+    }
+    // The command may have been executed, or may be yet: no ghost of it may hold the key (G8).
+    if (isIdempotencyError(error, 'STORE_UNAVAILABLE')) this.#withdraw(caller, request.token);
+    this.#land(flight, caller, { kind: 'failed', error });
+    return { kind: 'refused', error };
+  }
+
+  #withdraw<T>(caller: Caller<T>, token: string): void {
+    const { key, policy } = caller.op;
+    const command = () => this.parts.store.release(key, token);
+    const patience = patienceOf(policy, policy.storeTimeoutMs);
+    this.parts.background.start({ operation: 'withdraw a claim', command, ...patience });
+  }
+
+  /** @param claimSentMs when the claim was sent; undefined for work that runs unprotected */
+  async #execute<T>(
+    flight: Flight,
+    caller: Caller<T>,
+    lease: Lease,
+    claimSentMs: number | undefined,
+  ): Promise<Step<T>> {
+    const execution = new Execution(this.parts, caller.op, lease, claimSentMs);
+    if (!execution.holds || caller.op.signal?.aborted || this.#onIdle) {
+      this.#withdraw(caller, lease.token);
+      this.#land(flight, caller, { kind: 'again' });
+      return AGAIN;
+    }
+    const tookOver = lease.previousEnd === 'abandoned';
+    if (tookOver) execution.emit('takeover');
+    flight.isLocal = true;
+    flight.sighted.set({ kind: 'local', make: () => inProgress(lease) });
+    execution.onSettledLate = () => this.#remove(flight, caller);
+    this.#running.add(execution as Execution<unknown>);
+    const ending = execution.run(tookOver && caller.reconciles);
+    const end = await this.#endOrLoss(ending, execution);
+    if (end === undefined || end.fate === 'superseded') {
+      // Out of the table at once (G6): nobody may join an attempt that does not own the record.
+      this.#land(flight, caller, { kind: 'again' });
+      return afterLoss(caller, execution, ending, (until, onEnd) => {
+        const waiter = this.#waiter(caller, until, onEnd);
+        waiter.start(undefined);
+        return waiter;
+      });
+    }
+    this.#share(flight, caller, end);
+    return { kind: 'ran', outcome: end.outcome, recorded: end.fate !== 'unrecorded' };
+  }
+
+  /** The ending, or undefined as soon as the lease is lost. */
+  #endOrLoss<T>(ending: Promise<Ending<T>>, execution: Execution<T>): Promise<Ending<T> | undefined> {
+    return new Promise((resolve) => {
+      execution.onLost = () => resolve(undefined);
+      void ending.then((end) => {
+        this.#running.delete(execution as Execution<unknown>);
+        if (this.#running.size === 0) this.#onIdle?.();
+        resolve(end);
+      });
+    });
+  }
+
+  /** Gives an ending to the joiners. */
+  #share<T>(flight: Flight, caller: Caller<T>, end: Ending<T>): void {
+    const sight: Sight = end.record ? { kind: 'local', make: end.record } : { kind: 'again' };
+    // A finished effect that the store does not know yet is answered from the table meanwhile (G7).
+    if (end.fate === 'unrecorded' && end.final) flight.land(sight);
+    else this.#land(flight, caller, sight);
+  }
+
+  #land<T>(flight: Flight, caller: Caller<T>, sight: Sight): void {
+    this.#remove(flight, caller);
+    flight.land(sight);
+  }
+
+  #remove<T>(flight: Flight, caller: Caller<T>): void {
+    const { address } = caller.op.key;
+    if (this.#flights.get(address) === flight) this.#flights.delete(address);
+  }
+
+  /** Shares one watch of an attempt that runs in another process. */
+  #watch<T>(flight: Flight, caller: Caller<T>, record: StoredRecord): Promise<Step<T>> {
+    const waiter = this.#waiter(
+      caller,
+      (now) => now?.token !== record.token || now.leaseRemainingMs <= 0,
+      (now) => this.#land(flight, caller, now ? sightOf(now) : { kind: 'again' }),
+    );
+    flight.onDeserted = () => {
+      waiter.stop();
+      this.#remove(flight, caller);
+    };
+    flight.sighted.set(sightOf(record));
+    waiter.start(record.leaseRemainingMs);
+    return this.#follow(flight, caller);
+  }
+
+  #waiter<T>(
+    caller: Caller<T>,
+    until: (record: StoredRecord | undefined) => boolean,
+    onEnd: (record: StoredRecord | undefined) => void,
+  ): Waiter {
+    const { key, policy } = caller.op;
+    const onError = (error: unknown) => this.#emit('store-error', caller, undefined, error);
+    const { store } = this.parts;
+    return new Waiter({ store, key, storeTimeoutMs: policy.storeTimeoutMs, until, onEnd, onError });
+  }
+
+  #emit<T>(event: EventName, caller: Caller<T>, record?: StoredRecord, error?: unknown): void {
+    this.parts.events.emit(event, caller.op.label, record, error === undefined ? undefined : { error });
+  }
+}
+
+/** What stands in for a grant when the store could not be asked: fence 0 says so. */
+const UNPROTECTED: Omit<Grant, 'token' | 'createdAtMs'> = {
+  fence: 0,
+  attempt: 1,
+  failures: 0,
+  previousToken: undefined,
+  previousEnd: undefined,
+  leaseEndsAtMs: 9_999_999_999_999,
+};
+
+function claimRequest<T>({ op, replacing }: Caller<T>): ClaimRequest {
+  const { policy, onAbandoned, fingerprint } = op;
+  return {
+    token: newToken(),
+    replacing,
+    leaseMs: policy.leaseMs,
+    unsettledRetentionMs: onAbandoned === 'retry' ? policy.ttlMs : IN_DOUBT_RETENTION_MS,
+    onAbandoned,
+    fingerprint,
+  };
+}
+
+const sightOf = (record: StoredRecord): Sight => ({ kind: 'record', record });
+
+/** An attempt of this process, as its joiners see it. */
+function inProgress(lease: Lease): StoredRecord {
+  return {
+    ...lease,
+    status: 'IN_PROGRESS',
+    final: false,
+    leaseRemainingMs: lease.leaseMs,
+    settledAtMs: undefined,
+    expiresAtMs: lease.leaseEndsAtMs + lease.unsettledRetentionMs,
+    hitCount: 0,
+    payload: undefined,
+    format: 'twiceshy',
+  };
+}

@@ -1,0 +1,84 @@
+/** Every code an error of this library can carry, with the family it belongs to. */
+export const ERROR_CODES = {
+  CONCURRENT_REQUEST: 'duplicate',
+  DUPLICATE_EXECUTION: 'duplicate',
+  IDEMPOTENCY_TIMEOUT: 'duplicate',
+  KEY_REUSED: 'duplicate',
+  INVALID_KEY: 'usage',
+  INVALID_OPTIONS: 'usage',
+  IN_DOUBT: 'outcome',
+  RESULT_UNAVAILABLE: 'outcome',
+  LEASE_LOST: 'outcome',
+  STORE_UNAVAILABLE: 'store',
+  CORRUPT_RECORD: 'store',
+} as const;
+export type ErrorCode = keyof typeof ERROR_CODES;
+type CodesOf<Family> = { [C in ErrorCode]: (typeof ERROR_CODES)[C] extends Family ? C : never }[ErrorCode];
+
+// A brand, since `instanceof` fails between the ESM and the CommonJS copy, and names are no identity.
+const BRAND = Symbol.for('twiceshy.error');
+
+/** The base of all errors of this library. Tell them apart by `code`, which is stable. */
+export class IdempotencyError extends Error {
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = new.target.name;
+    this.code = code;
+    Object.defineProperty(this, BRAND, { value: true });
+  }
+}
+
+/** The call itself was wrong: an option, or a key. Nothing was run. */
+export class UsageError extends IdempotencyError {
+  constructor(code: CodesOf<'usage'>, message: string, options?: ErrorOptions) {
+    super(code, message, options);
+    this.name = 'UsageError';
+  }
+}
+
+/** A duplicate was refused, or waited in vain. The operation was not run by this call. */
+export class DuplicateError extends IdempotencyError {
+  constructor(code: CodesOf<'duplicate'>, message: string, options?: ErrorOptions) {
+    super(code, message, options);
+    this.name = 'DuplicateError';
+  }
+}
+
+/** There is no recorded outcome to give: in doubt, without a value, or the lease was lost. */
+export class OutcomeError extends IdempotencyError {
+  /** With LEASE_LOST: what this attempt's own work came to, when it had ended by then. */
+  readonly result?: unknown;
+
+  constructor(code: CodesOf<'outcome'>, message: string, options?: ErrorOptions & { result?: unknown }) {
+    super(code, message, options);
+    this.name = 'OutcomeError';
+    if (options && 'result' in options) this.result = options.result;
+  }
+}
+
+/** The store could not be asked, or its record can't be read. */
+export class StoreError extends IdempotencyError {
+  /** Whether the same command may do better in a moment: the connection broke, the server is loading. */
+  readonly transient: boolean;
+
+  constructor(code: CodesOf<'store'>, message: string, options?: ErrorOptions & { transient?: boolean }) {
+    super(code, message, options);
+    this.name = 'StoreError';
+    this.transient = options?.transient ?? false;
+  }
+}
+
+/** Whether `error` is one of ours (whichever copy of the library threw it), and of `code` where one is given. */
+export function isIdempotencyError(error: unknown, code?: ErrorCode): error is IdempotencyError {
+  if (typeof error !== 'object' || error === null || !(BRAND in error)) return false;
+  return code === undefined || ('code' in error && error.code === code);
+}
+
+/** Any error as a {@link StoreError}, the foreign one as its cause. */
+export function toStoreError(error: unknown, operation: string): IdempotencyError {
+  if (isIdempotencyError(error)) return error;
+  const reason = error instanceof Error ? error.message : String(error);
+  return new StoreError('STORE_UNAVAILABLE', `the store failed to ${operation}: ${reason}`, { cause: error });
+}

@@ -1,0 +1,220 @@
+import { RunningAttempt, type Attempt } from './attempt.js';
+import type { Background } from './background.js';
+import { callStore } from './calls.js';
+import { OutcomeError } from './errors.js';
+import type { EventDetail, EventName, Events, Label } from './events.js';
+import { Heartbeat } from './heartbeat.js';
+import type { RunPolicy } from './options.js';
+import type { DuplicateAnswer, Outcome } from './outcome.js';
+import type { AbandonedRule, Lease, StoreKey, StoredRecord } from './record.js';
+import type { LeaseStore, Settlement } from './store.js';
+
+/** One operation under one key, as a face hands it to the engine. */
+export interface Operation<T> {
+  readonly key: StoreKey;
+  /** For messages and events. */
+  readonly label: Label;
+  readonly policy: RunPolicy;
+  readonly onDuplicate: DuplicateAnswer;
+  readonly onAbandoned: AbandonedRule;
+  readonly fingerprint: string | undefined;
+  readonly signal: AbortSignal | undefined;
+  /** Never rejects: a failure is an outcome. */
+  readonly work: (attempt: Attempt) => Promise<Outcome<T>>;
+  /** Asks what became of an abandoned attempt; `run` lets the work run. */
+  readonly reconcile: ((attempt: Attempt) => Promise<Outcome<T> | 'run'>) | undefined;
+}
+
+/** What the engine is built from; `createIdempotency` brings it together. */
+export interface EngineParts {
+  readonly store: LeaseStore;
+  readonly events: Events;
+  readonly background: Background;
+  /** The outcome as text, or the path inside it that can't be kept. */
+  readonly encode: (outcome: Outcome<unknown>) => { text: string } | { path: string; error: unknown };
+  readonly deriveKey: (key: StoreKey, failures: number, name: string) => string;
+  /** Runs the work so that `currentAttempt()` finds the attempt. */
+  readonly enter: <R>(attempt: Attempt, key: StoreKey, run: () => R) => R;
+}
+
+/** How an execution ended, and what its duplicates are to see. */
+export interface Ending<T> {
+  readonly outcome: Outcome<T>;
+  readonly fate: 'recorded' | 'unrecorded' | 'superseded' | 'released';
+  /** Whether it is the last word on the key. */
+  readonly final: boolean;
+  readonly record: (() => StoredRecord) | undefined;
+}
+
+/** One attempt: heartbeat, work, encode, settle. */
+export class Execution<T> {
+  readonly attempt: RunningAttempt;
+  /** Called when the lease is lost while the work runs. */
+  onLost: (() => void) | undefined;
+  /** Called once an unrecorded ending has been recorded, or never can be. */
+  onSettledLate: (() => void) | undefined;
+  readonly #heartbeat: Heartbeat;
+  readonly #isProtected: boolean;
+
+  /** @param claimSentMs when the claim was sent; undefined for work that runs unprotected */
+  constructor(
+    private readonly parts: EngineParts,
+    private readonly op: Operation<T>,
+    lease: Lease,
+    claimSentMs: number | undefined,
+  ) {
+    this.#isProtected = claimSentMs !== undefined;
+    const derive = (failures: number, name: string) => parts.deriveKey(op.key, failures, name);
+    this.attempt = new RunningAttempt(op.label.key, lease, derive);
+    this.#heartbeat = new Heartbeat(
+      {
+        renew: () => parts.store.renew(op.key, this.attempt.lease),
+        onRenewed: (leaseEndsAtMs) => (this.attempt.lease = { ...this.attempt.lease, leaseEndsAtMs }),
+        onLost: (why) => this.#lose(why),
+        onError: (error) => this.emit('store-error', { error }),
+        leaseMs: lease.leaseMs,
+        maxHoldMs: op.policy.maxHoldMs,
+        storeTimeoutMs: op.policy.storeTimeoutMs,
+      },
+      claimSentMs ?? 0,
+    );
+  }
+
+  /** Whether the work may start: the claim's answer did not come after the lease was over (G4). */
+  get holds(): boolean {
+    return !this.#isProtected || this.#heartbeat.holds;
+  }
+
+  emit(event: EventName, more?: Partial<EventDetail>): void {
+    this.parts.events.emit(event, this.op.label, this.attempt.lease, more);
+  }
+
+  async run(reconcileFirst: boolean): Promise<Ending<T>> {
+    this.emit('miss');
+    if (this.#isProtected) this.#heartbeat.start();
+    const outcome = await this.#work(reconcileFirst);
+    this.#heartbeat.stop();
+    return outcome.kind === 'released' ? this.#release(outcome) : this.#settle(outcome);
+  }
+
+  async #work(reconcileFirst: boolean): Promise<Outcome<T>> {
+    const { op, attempt } = this;
+    let outcome: Outcome<T>;
+    try {
+      outcome = await this.parts.enter(attempt, op.key, () => {
+        if (!reconcileFirst || !op.reconcile) return op.work(attempt);
+        return op.reconcile(attempt).then((found) => (found === 'run' ? op.work(attempt) : found));
+      });
+    } catch (error) {
+      outcome = { kind: 'unknown', error };
+    }
+    // An aborted attempt may have failed only because it was aborted: nobody can say.
+    return outcome.kind === 'failed' && attempt.lost ? { kind: 'unknown', error: outcome.error } : outcome;
+  }
+
+  #lose(why: string): void {
+    const { name, key } = this.op.label;
+    const message = `${name} "${key}" lost its lease while it ran: ${why}; another attempt may run it`;
+    const error = new OutcomeError('LEASE_LOST', message);
+    this.attempt.lose(error);
+    this.emit('lease-lost', { error });
+    this.onLost?.();
+  }
+
+  async #release(outcome: Outcome<T>): Promise<Ending<T>> {
+    const { store, background } = this.parts;
+    const { policy, key } = this.op;
+    const command = () => store.release(key, this.attempt.lease.token);
+    try {
+      await callStore('release a claim', command, policy.storeTimeoutMs);
+    } catch (error) {
+      this.emit('store-error', { error });
+      background.start({ operation: 'release a claim', command, ...patienceOf(policy, policy.storeTimeoutMs) });
+    }
+    return { outcome, fate: 'released', final: false, record: undefined };
+  }
+
+  async #settle(outcome: Outcome<T>): Promise<Ending<T>> {
+    const { store } = this.parts;
+    const { policy, key } = this.op;
+    const settlement = this.#settlement(outcome);
+    const { final } = settlement;
+    const record = () => this.#recordOf(settlement);
+    const command = () => store.settle(key, this.attempt.lease, settlement);
+    // Unprotected work has waited one deadline for the store already.
+    if (!this.#isProtected) return this.#settleLater({ outcome, fate: 'unrecorded', final, record }, command);
+    try {
+      const recorded = await callStore('record an outcome', command, policy.storeTimeoutMs);
+      if (!recorded) this.emit('superseded');
+      return { outcome, fate: recorded ? 'recorded' : 'superseded', final, record };
+    } catch (error) {
+      this.emit('unrecorded', { error });
+      return this.#settleLater({ outcome, fate: 'unrecorded', final, record }, command);
+    }
+  }
+
+  #settleLater(ending: Ending<T>, command: () => Promise<boolean>): Ending<T> {
+    this.parts.background.start({
+      operation: 'record an outcome',
+      command,
+      ...patienceOf(this.op.policy, this.op.policy.leaseMs),
+      onDone: (recorded) => {
+        this.emit(recorded === true ? 'recorded-late' : 'superseded');
+        this.onSettledLate?.();
+      },
+      onGivenUp: (error) => {
+        this.emit('store-error', { error });
+        this.onSettledLate?.();
+      },
+    });
+    return ending;
+  }
+
+  #settlement(outcome: Outcome<T>): Settlement {
+    const { ttlMs, maxResultBytes } = this.op.policy;
+    const { failures } = this.attempt.lease;
+    if (outcome.kind === 'unknown') {
+      return { status: 'IN_PROGRESS', final: false, failures, payload: undefined, retentionMs: ttlMs };
+    }
+    const status = outcome.kind === 'completed' ? 'COMPLETED' : 'FAILED';
+    const payload = this.#encode(outcome, maxResultBytes);
+    const isFinal = outcome.kind !== 'failed' || outcome.final;
+    return { status, final: isFinal, failures: failures + (isFinal ? 0 : 1), payload, retentionMs: ttlMs };
+  }
+
+  #encode(outcome: Outcome<T>, maxResultBytes: number): string | undefined {
+    const encoded = this.parts.encode(outcome);
+    if ('path' in encoded) {
+      this.emit('no-value', { path: encoded.path, error: encoded.error });
+      return undefined;
+    }
+    if (!isLargerThan(encoded.text, maxResultBytes)) return encoded.text;
+    this.emit('no-value', { path: 'value', error: new RangeError(`larger than ${maxResultBytes} bytes`) });
+    return undefined;
+  }
+
+  /** The record as duplicates of this process see it, without asking the store. */
+  #recordOf(settlement: Settlement): StoredRecord {
+    const nowMs = Date.now();
+    return {
+      ...this.attempt.lease,
+      ...settlement,
+      leaseRemainingMs: 0,
+      settledAtMs: settlement.status === 'IN_PROGRESS' ? undefined : nowMs,
+      expiresAtMs: nowMs + settlement.retentionMs,
+      hitCount: 0,
+      format: 'twiceshy',
+    };
+  }
+}
+
+/** How long the store is told in the background what it could not be told in time. */
+export function patienceOf({ storeTimeoutMs, ttlMs }: RunPolicy, keepAliveMs: number) {
+  return { timeoutMs: storeTimeoutMs, giveUpAfterMs: ttlMs, keepAliveMs };
+}
+
+function isLargerThan(text: string, maxBytes: number): boolean {
+  // A UTF-16 unit is at most three bytes of UTF-8, so that most texts need no counting.
+  if (text.length * 3 <= maxBytes) return false;
+  return text.length > maxBytes || new TextEncoder().encode(text).length > maxBytes;
+}

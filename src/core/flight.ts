@@ -1,0 +1,77 @@
+import type { IdempotencyError } from './errors.js';
+import type { StoredRecord } from './record.js';
+import type { LeaseStore } from './store.js';
+
+/** A value that is set once, and a promise of it only for those who must wait. */
+export class Latch<T> {
+  #value: T | undefined;
+  #promise: Promise<T> | undefined;
+  #resolve: ((value: T) => void) | undefined;
+
+  get value(): T | undefined {
+    return this.#value;
+  }
+
+  set(value: T): void {
+    if (this.#value !== undefined) return;
+    this.#value = value;
+    this.#resolve?.(value);
+  }
+
+  wait(): Promise<T> {
+    if (this.#value !== undefined) return Promise.resolve(this.#value);
+    return (this.#promise ??= new Promise((resolve) => (this.#resolve = resolve)));
+  }
+}
+
+/** What is seen of a key. */
+export type Sight =
+  | { readonly kind: 'record'; readonly record: StoredRecord }
+  /** A record of this process's own making: only joiners look, so that it is made for them. */
+  | { readonly kind: 'local'; readonly make: () => StoredRecord }
+  /** There is nothing to share any more: claim again. */
+  | { readonly kind: 'again' }
+  | { readonly kind: 'failed'; readonly error: IdempotencyError };
+
+/**
+ * The one thing that happens to a key in this process: a claim, then an attempt that runs here, or a watch of
+ * one that runs elsewhere. All callers of the key share it, so that a joiner costs no store command.
+ */
+export class Flight {
+  /** What the claim met: a record in progress, here or elsewhere, or at once the end. */
+  readonly sighted = new Latch<Sight>();
+  /** How it ended. */
+  readonly landed = new Latch<Sight>();
+  /** Called when the last follower has left before the end. */
+  onDeserted: (() => void) | undefined;
+  /** Whether the attempt runs in this process. */
+  isLocal = false;
+  #followers = 0;
+
+  land(sight: Sight): void {
+    this.sighted.set(sight);
+    this.landed.set(sight);
+  }
+
+  /** Follows until the end, or until `bounded` gives up. */
+  async follow<R>(bounded: (end: Promise<Sight>) => Promise<R>): Promise<R> {
+    this.#followers++;
+    try {
+      return await bounded(this.landed.wait());
+    } finally {
+      if (--this.#followers === 0 && this.landed.value === undefined) this.onDeserted?.();
+    }
+  }
+}
+
+// One per process, also where the ESM and the CommonJS build are both loaded: they must join each other.
+const TABLE = Symbol.for('twiceshy.flights.1');
+
+/** The flights of one store in this process, by address. Two stores never join. */
+export function flightsOf(store: LeaseStore): Map<string, Flight> {
+  const holder = globalThis as { [TABLE]?: WeakMap<LeaseStore, Map<string, Flight>> };
+  const tables = (holder[TABLE] ??= new WeakMap());
+  let flights = tables.get(store);
+  if (!flights) tables.set(store, (flights = new Map()));
+  return flights;
+}

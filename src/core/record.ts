@@ -1,0 +1,121 @@
+/**
+ * The record: what a store keeps for one key. Everything else in this library is about moving it from one
+ * state to the next without two callers ever disagreeing about it.
+ *
+ * ```
+ * (absent) --claim--> IN_PROGRESS --settle--> COMPLETED        final
+ *                         |       --settle--> FAILED           final: replayed; or not: the next caller runs
+ *                         |       --release-> as the claim found it
+ *                         |       --unknown-> abandoned at once
+ *                         `--lease runs out-> abandoned: IN_PROGRESS past its lease; `onAbandoned` decides
+ * ```
+ */
+
+/** The three statuses of a record, spelled once. */
+export const IdempotencyStatus = {
+  IN_PROGRESS: 'IN_PROGRESS',
+  COMPLETED: 'COMPLETED',
+  FAILED: 'FAILED',
+} as const;
+export type IdempotencyStatus = (typeof IdempotencyStatus)[keyof typeof IdempotencyStatus];
+
+/**
+ * What may be done with an abandoned record, from lax to strict. It is kept in the record: a later caller may
+ * be stricter than the claim was, never laxer.
+ */
+export const ABANDONED_RULES = ['retry', 'reconcile', 'block'] as const;
+export type AbandonedRule = (typeof ABANDONED_RULES)[number];
+
+/** Where a record lives. Two identities never share one: the digest stands in the record and must match. */
+export interface StoreKey {
+  /** The full address, `prefix:name:key`. */
+  readonly address: string;
+  /** Six characters that tell apart the namespaces (prefix, scope, name) whose addresses read the same. */
+  readonly digest: string;
+}
+
+/**
+ * A record as a store answered it. `leaseRemainingMs` was judged by the store's clock (G4), so that nobody
+ * compares the clocks of two machines.
+ */
+export interface StoredRecord {
+  readonly status: IdempotencyStatus;
+  /** Whether the status is the last word. A FAILED record that is not final is run again by the next caller. */
+  readonly final: boolean;
+  /** The owner token of the attempt that wrote the record. */
+  readonly token: string;
+  /** The fencing token: grows with every attempt of the key (G5). */
+  readonly fence: number;
+  /** 1 for the first attempt of the key. */
+  readonly attempt: number;
+  /** Definite failures so far: what a derived key is renewed by. */
+  readonly failures: number;
+  readonly fingerprint: string | undefined;
+  readonly onAbandoned: AbandonedRule;
+  /** Milliseconds until the lease ends, 0 or less when it is over; 0 for a settled record. */
+  readonly leaseRemainingMs: number;
+  readonly createdAtMs: number;
+  readonly settledAtMs: number | undefined;
+  readonly expiresAtMs: number;
+  readonly hitCount: number;
+  /** The encoded result or error; undefined when it was recorded without a value, or is not settled. */
+  readonly payload: string | undefined;
+  /** `recipe`: a JSON record of the plain recipe, honoured as completed and never modified. */
+  readonly format: 'twiceshy' | 'recipe';
+}
+
+/** What a won claim grants. */
+export interface Grant {
+  readonly token: string;
+  readonly fence: number;
+  readonly attempt: number;
+  readonly failures: number;
+  /** The attempt before this one, kept so that its resent commands are recognised (G2). */
+  readonly previousToken: string | undefined;
+  /** How the attempt before this one ended. */
+  readonly previousEnd: 'settled' | 'abandoned' | undefined;
+  /** On the store's clock. */
+  readonly createdAtMs: number;
+  /** On the store's clock. */
+  readonly leaseEndsAtMs: number;
+}
+
+/** A grant with the terms it was claimed under: all that is needed to write the record again over absence. */
+export interface Lease extends Grant, LeaseTerms {}
+
+export interface LeaseTerms {
+  /** How long a lease lasts from its claim or renewal. */
+  readonly leaseMs: number;
+  /** How long an unsettled record stays visible after its lease ended. */
+  readonly unsettledRetentionMs: number;
+  readonly onAbandoned: AbandonedRule;
+  readonly fingerprint: string | undefined;
+}
+
+/** Explicit, since it is on the path of every first run, where spreading costs more than all the rest. */
+export function leaseOf(terms: LeaseTerms, grant: Grant): Lease {
+  return {
+    leaseMs: terms.leaseMs,
+    unsettledRetentionMs: terms.unsettledRetentionMs,
+    onAbandoned: terms.onAbandoned,
+    fingerprint: terms.fingerprint,
+    token: grant.token,
+    fence: grant.fence,
+    attempt: grant.attempt,
+    failures: grant.failures,
+    previousToken: grant.previousToken,
+    previousEnd: grant.previousEnd,
+    createdAtMs: grant.createdAtMs,
+    leaseEndsAtMs: grant.leaseEndsAtMs,
+  };
+}
+
+/** Whether a record is past its lease without a settled outcome. */
+export function isAbandoned(record: StoredRecord): boolean {
+  return record.status === IdempotencyStatus.IN_PROGRESS && record.leaseRemainingMs <= 0;
+}
+
+/** Whether an attempt holds the record right now. */
+export function isLive(record: StoredRecord): boolean {
+  return record.status === IdempotencyStatus.IN_PROGRESS && record.leaseRemainingMs > 0;
+}
