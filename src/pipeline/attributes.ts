@@ -1,0 +1,40 @@
+/** The types that an attribute can be checked for, by what `typeof` answers. */
+export interface AttributeTypes {
+  string: string;
+  number: number;
+  boolean: boolean;
+  bigint: bigint;
+  object: object;
+}
+export type AttributeType = keyof AttributeTypes;
+
+/** Stands in a task's field until the context's value takes its place. */
+export class Attribute {
+  constructor(
+    private readonly needed: boolean,
+    private readonly type: AttributeType | undefined,
+  ) {}
+
+  /** What is wrong with `value`, or undefined. */
+  fault(value: unknown): string | undefined {
+    if (value === undefined || value === null) return this.needed ? 'is required' : undefined;
+    return this.type === undefined || typeof value === this.type ? undefined : `must be a ${this.type}`;
+  }
+}
+
+/**
+ * Declares a field of a task that the context must hold when the work starts, of a type that is checked
+ * (`orderId = required('string')`) or of any (`order = required<Order>()`).
+ */
+export function required<N extends AttributeType>(type: N): AttributeTypes[N];
+export function required<T>(): T;
+export function required(type?: AttributeType): unknown {
+  return new Attribute(true, type);
+}
+
+/** Declares a field of a task that the context may hold: `coupon = optional('string')`. */
+export function optional<N extends AttributeType>(type: N): AttributeTypes[N] | undefined;
+export function optional<T>(): T | undefined;
+export function optional(type?: AttributeType): unknown {
+  return new Attribute(false, type);
+}
