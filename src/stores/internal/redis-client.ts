@@ -1,0 +1,84 @@
+import { UsageError } from '../../core/errors.js';
+
+/**
+ * The part of an ioredis `Redis` or `Cluster` that the store calls. Structural, so that importing the store never needs
+ * ioredis or its types.
+ */
+export interface RedisClient {
+  evalsha(sha: string, numberOfKeys: number, ...args: string[]): Promise<unknown>;
+  eval(script: string, numberOfKeys: number, ...args: string[]): Promise<unknown>;
+  subscribe(...channels: string[]): Promise<unknown>;
+  unsubscribe(...channels: string[]): Promise<unknown>;
+  info(...sections: string[]): Promise<string>;
+  quit(): Promise<unknown>;
+  disconnect(): void;
+  connect(): Promise<unknown>;
+  on(event: string, listener: (first: string) => void): unknown;
+  /** Redis takes its options, Cluster its start-up nodes first. */
+  duplicate?(...overrides: never[]): RedisClient;
+  readonly status?: string;
+  readonly options?: { keyPrefix?: string | Uint8Array | undefined };
+}
+
+/** The socket below a client, which ioredis has from its first connecting on; Cluster and mocks have none. */
+export interface Socket {
+  ref(): unknown;
+  unref(): unknown;
+  cork(): void;
+  uncork(): void;
+  destroy(error?: Error): unknown;
+}
+
+type RedisConstructor = new (...args: (string | object)[]) => RedisClient;
+
+/** The socket of `client`, where there is one. */
+export function socketOf(client: RedisClient): Socket | undefined {
+  return (client as { stream?: Socket }).stream;
+}
+
+/** Whether `value` is meant as a client rather than as options. */
+export function looksLikeClient(value: object): boolean {
+  return ['evalsha', 'eval', 'get', 'set', 'on'].some(
+    (name) => typeof Reflect.get(value, name) === 'function',
+  );
+}
+
+/** @throws UsageError INVALID_OPTIONS for a client that can't run scripts. */
+export function requireScripting(client: object): RedisClient {
+  if (['evalsha', 'eval'].every((name) => typeof Reflect.get(client, name) === 'function'))
+    return client as RedisClient;
+  throw new UsageError(
+    'INVALID_OPTIONS',
+    'this Redis client has no evalsha() and eval(): RedisStore runs Lua scripts. In tests use ioredis-mock, which ' +
+      'runs them, or InMemoryStore, which needs no client at all',
+  );
+}
+
+/**
+ * Makes a client of ioredis, which is loaded only now.
+ * @throws UsageError INVALID_OPTIONS where ioredis is not installed.
+ */
+export async function createClient(url: string | undefined, options: object): Promise<RedisClient> {
+  const Redis = await loadConstructor();
+  return requireScripting(url === undefined ? new Redis(options) : new Redis(url, options));
+}
+
+async function loadConstructor(): Promise<RedisConstructor> {
+  let loaded: unknown;
+  try {
+    loaded = await import('ioredis');
+  } catch (cause) {
+    throw new UsageError('INVALID_OPTIONS', 'RedisStore needs ioredis: npm install ioredis', { cause });
+  }
+  // A mock may put the constructor in any of these places, and ESM over CommonJS may wrap it twice.
+  const { default: inner, Redis: named } = loaded as { default?: unknown; Redis?: unknown };
+  const wrapped = (inner ?? {}) as { default?: unknown; Redis?: unknown };
+  const found = [loaded, inner, named, wrapped.default, wrapped.Redis].find(
+    (one) => typeof one === 'function',
+  );
+  if (found) return found as RedisConstructor;
+  throw new UsageError(
+    'INVALID_OPTIONS',
+    'the module "ioredis" has no Redis constructor: is it mocked incompletely?',
+  );
+}

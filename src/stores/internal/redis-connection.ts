@@ -1,0 +1,194 @@
+import { createHash } from 'node:crypto';
+import { StoreError } from '../../core/errors.js';
+import { createClient, requireScripting, socketOf, type RedisClient, type Socket } from './redis-client.js';
+import { toRedisError } from './redis-errors.js';
+
+/** A script with its digest, computed at its first use. */
+export class Script {
+  #sha: string | undefined;
+  constructor(readonly text: string) {}
+
+  get sha(): string {
+    return (this.#sha ??= createHash('sha1').update(this.text).digest('hex'));
+  }
+}
+
+export interface ConnectionOptions {
+  /** Undefined: REDIS_URL or localhost, read at the first use. */
+  readonly url: string | undefined;
+  /** An injected client, which is never closed. */
+  readonly client: RedisClient | undefined;
+  /** ioredis' own options. */
+  readonly redis: object | undefined;
+  readonly timeoutMs: number;
+  /** Told once, when a call was answered. */
+  readonly onConnected: (client: RedisClient) => void;
+}
+
+const BATCH = 16;
+const DEFAULT_URL = 'redis://localhost:6379';
+const noop = (): void => undefined;
+
+/**
+ * The connection that commands go over. It connects at the first call, never reconnects by itself (the next call does),
+ * and is dropped when nothing at all was answered for `timeoutMs`. Its socket keeps the process alive only while a call
+ * is in flight (G8). Commands are never resent: the caller knows what may be.
+ */
+export class RedisConnection {
+  readonly #options: ConnectionOptions;
+  #client: RedisClient | undefined;
+  #opening: Promise<RedisClient> | undefined;
+  #lastError: unknown;
+  #inFlight = 0;
+  #answers = 0;
+  #watchdog: NodeJS.Timeout | undefined;
+  #greeted = false;
+  #corked = 0;
+  #closed = false;
+
+  constructor(options: ConnectionOptions) {
+    this.#options = options;
+    if (options.client) this.#client = requireScripting(options.client);
+  }
+
+  /** Runs a script on one key. Rejects with a StoreError, transient where the same call may do better in a moment. */
+  async run(script: Script, key: string, ...args: string[]): Promise<unknown> {
+    if (this.#closed) throw new StoreError('STORE_UNAVAILABLE', 'this RedisStore was closed');
+    const client = this.#client ?? (await this.#open());
+    this.#began(client);
+    try {
+      const answer = await client.evalsha(script.sha, 1, key, ...args).catch((error: unknown) => {
+        if (!(error instanceof Error) || !/NOSCRIPT/.test(error.message)) throw error;
+        return client.eval(script.text, 1, key, ...args);
+      });
+      if (!this.#greeted) this.#greet(client);
+      return answer;
+    } catch (error) {
+      throw toRedisError(error, this.#lastError);
+    } finally {
+      this.#ended(client);
+    }
+  }
+
+  /** A client for subscribing, of the same server; the caller closes it. */
+  async openSubscriber(overrides: object): Promise<RedisClient> {
+    const { client, redis } = this.#options;
+    if (!client) return createClient(this.#url(), { ...redis, lazyConnect: true, ...overrides });
+    if (typeof client.duplicate !== 'function') {
+      throw new StoreError(
+        'STORE_UNAVAILABLE',
+        'the injected client has no duplicate(): no wake-ups over pub/sub',
+      );
+    }
+    // Cluster's options are another kind: its duplicate is taken as it is.
+    if (Reflect.get(client, 'isCluster') === true) return client.duplicate();
+    return client.duplicate({ lazyConnect: true, ...overrides } as never);
+  }
+
+  /** Quits what was opened here, within a bound. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    const client = this.#options.client ? undefined : (this.#client ?? (await this.#opening?.catch(noop)));
+    clearInterval(this.#watchdog);
+    if (client) await closeClient(client, this.#options.timeoutMs);
+  }
+
+  #open(): Promise<RedisClient> {
+    this.#opening ??= createClient(this.#url(), {
+      connectTimeout: this.#options.timeoutMs,
+      ...this.#options.redis,
+      lazyConnect: true,
+      autoResendUnfulfilledCommands: false,
+      retryStrategy: null,
+    }).then((client) => {
+      client.on('error', (error) => (this.#lastError = error));
+      client.on('ready', () => (this.#lastError = undefined));
+      return (this.#client = client);
+    });
+    // A failure to load is not kept: the next call tries again.
+    this.#opening.catch(() => (this.#opening = undefined));
+    return this.#opening;
+  }
+
+  #url(): string | undefined {
+    const { url, redis } = this.#options;
+    return url ?? (redis ? undefined : process.env['REDIS_URL'] || DEFAULT_URL);
+  }
+
+  #greet(client: RedisClient): void {
+    this.#greeted = true;
+    this.#options.onConnected(client);
+  }
+
+  #began(client: RedisClient): void {
+    if (this.#options.client) return;
+    if (client.status === 'end') void client.connect().catch(noop);
+    const socket = socketOf(client);
+    if (socket) this.#batch(socket);
+    if (this.#inFlight++ > 0) return;
+    socket?.ref();
+    this.#watchdog ??= this.#watch(client);
+  }
+
+  /**
+   * Calls of one turn leave in one write, since the system call is what a command costs most; but no more than a few of
+   * them, so that the server works on the first while we write the next.
+   */
+  #batch(socket: Socket): void {
+    if (this.#corked === BATCH) this.#flush(socket);
+    if (this.#corked++ > 0) return;
+    socket.cork();
+    void Promise.resolve().then(() => this.#flush(socket));
+  }
+
+  #flush(socket: Socket): void {
+    if (this.#corked === 0) return;
+    this.#corked = 0;
+    socket.uncork();
+  }
+
+  #ended(client: RedisClient): void {
+    this.#answers++;
+    if (!this.#options.client && --this.#inFlight === 0) socketOf(client)?.unref();
+  }
+
+  /**
+   * Drops a connection that swallows commands: a frozen server, a cable that was pulled. ioredis' own socketTimeout costs
+   * a timer a command and is missing from early 5.x.
+   */
+  #watch(client: RedisClient): NodeJS.Timeout {
+    const ticks = 8;
+    let seen = this.#answers;
+    let silent = 0;
+    const timer = setInterval(() => {
+      if (this.#inFlight === 0) {
+        clearInterval(timer);
+        this.#watchdog = undefined;
+        return;
+      }
+      silent = this.#answers === seen ? silent + 1 : 0;
+      seen = this.#answers;
+      if (silent < ticks) return;
+      silent = 0;
+      const error = new Error(`no answer within ${this.#options.timeoutMs} ms: the connection timed out`);
+      this.#lastError = error;
+      socketOf(client)?.destroy(error);
+    }, this.#options.timeoutMs / ticks);
+    return timer.unref();
+  }
+}
+
+/** Ends a client politely, or else at once: a server that does not answer gets no more than `timeoutMs`. */
+export async function closeClient(client: RedisClient, timeoutMs: number): Promise<void> {
+  if (client.status === 'wait' || client.status === 'end') return client.disconnect();
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise((resolve) => (timer = setTimeout(resolve, Math.min(timeoutMs, 500), 'late')));
+  const socket = socketOf(client);
+  socket?.ref();
+  const quit = client.quit().catch(noop);
+  if ((await Promise.race([quit, late])) === 'late') {
+    client.disconnect();
+    socket?.destroy();
+  }
+  clearTimeout(timer);
+}

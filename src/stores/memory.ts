@@ -1,0 +1,324 @@
+import { UsageError } from '../core/errors.js';
+import type { AbandonedRule, Lease, StoreKey, StoredRecord } from '../core/record.js';
+import type { ClaimAnswer, ClaimRequest, LeaseStore, Replacement, Settlement } from '../core/store.js';
+
+/** How long the mark of a withdrawn token stays. */
+const MARK_MS = 60_000;
+const TOMBSTONE_MS = 3_600_000;
+const SWEEP_MS = 60_000;
+const NOBODY = '';
+
+interface Kept {
+  readonly digest: string;
+  readonly status: StoredRecord['status'] | 'TOMBSTONE';
+  readonly final: boolean;
+  readonly token: string;
+  readonly previousToken: string | undefined;
+  readonly previousEnd: 'settled' | 'abandoned' | 'withdrawn' | undefined;
+  readonly fence: number;
+  readonly attempt: number;
+  readonly failures: number;
+  readonly fingerprint: string | undefined;
+  readonly onAbandoned: AbandonedRule;
+  /** While in progress. */
+  readonly leaseEndsAtMs: number;
+  readonly createdAtMs: number;
+  readonly settledAtMs: number | undefined;
+  readonly expiresAtMs: number;
+  readonly payload: string | undefined;
+  /** What the claim replaced, so that it can be undone. */
+  readonly prior: Kept | undefined;
+  hitCount: number;
+}
+
+/**
+ * Keeps records in this process: for tests, and where one process is all there is. The reference for the other
+ * stores. Records are swept when their retention is over; it never keeps a process alive.
+ *
+ * G1-G3 and G5 hold within the process; the clock (G4) is the process's monotonic one, so that nothing expires
+ * because somebody set the machine's clock. Nothing survives the process.
+ */
+export class InMemoryStore implements LeaseStore {
+  readonly #records = new Map<string, Kept>();
+  readonly #wakes = new Map<string, Set<() => void>>();
+  #lastFence = 0;
+  #sweepAtMs = 0;
+
+  /** How many records are kept, tombstones and expired ones that were not swept yet included. */
+  get size(): number {
+    return this.#records.size;
+  }
+
+  /** Forgets everything, running attempts included: for tests. */
+  clear(): void {
+    this.#records.clear();
+  }
+
+  async claim(key: StoreKey, request: ClaimRequest): Promise<ClaimAnswer> {
+    const found = this.#find(key);
+    if (!found) return this.#grant(key, request, undefined);
+    if (found.token === request.token && found.status === 'IN_PROGRESS') {
+      return granted(this.#extend(key, found, request));
+    }
+    const isSpent = found.token === request.token || found.previousToken === request.token;
+    if (!isSpent && isOpen(found, request.replacing)) return this.#grant(key, request, found);
+    if (found.settledAtMs !== undefined) found.hitCount++;
+    return { kind: 'existing', record: asRecord(found) };
+  }
+
+  async renew(key: StoreKey, lease: Lease): Promise<number | false> {
+    const found = this.#find(key);
+    if (found?.token === lease.token && found.status === 'IN_PROGRESS') {
+      return this.#extend(key, found, lease).leaseEndsAtMs;
+    }
+    if (!this.#mayWrite(found, lease, lease.unsettledRetentionMs)) return false;
+    return this.#extend(key, rewritten(key, lease), lease).leaseEndsAtMs;
+  }
+
+  async settle(key: StoreKey, lease: Lease, settlement: Settlement): Promise<boolean> {
+    const found = this.#find(key);
+    if (found?.token === lease.token && found.status !== 'IN_PROGRESS') {
+      return found.status !== 'TOMBSTONE';
+    }
+    if (found?.previousToken === lease.token) return found.previousEnd === 'settled';
+    const own = found?.token === lease.token ? found : undefined;
+    if (!own && !this.#mayWrite(found, lease, settlement.retentionMs)) return false;
+    const now = nowMs();
+    const isUnknown = settlement.status === 'IN_PROGRESS';
+    this.#write(key, {
+      // An attempt whose claim was never answered knows no fence: it takes its own record's.
+      ...(own ?? { ...rewritten(key, lease), fence: lease.fence || this.#nextFence(0) }),
+      prior: undefined,
+      status: settlement.status,
+      final: settlement.final,
+      failures: settlement.failures,
+      payload: settlement.payload,
+      leaseEndsAtMs: isUnknown ? now : 0,
+      settledAtMs: isUnknown ? undefined : now,
+      expiresAtMs: now + (isUnknown ? lease.unsettledRetentionMs : settlement.retentionMs),
+    });
+    return true;
+  }
+
+  async release(key: StoreKey, token: string): Promise<boolean> {
+    const found = this.#find(key);
+    const undone = found?.token === token && found.status === 'IN_PROGRESS';
+    if (undone || !found) {
+      const prior = undone ? found.prior : undefined;
+      const isThere = prior !== undefined && prior.expiresAtMs > nowMs();
+      this.#write(
+        key,
+        isThere ? withdrawn(prior, token) : this.#tombstone(key, token, found?.fence, MARK_MS),
+      );
+    } else if (
+      found.status !== 'COMPLETED' &&
+      !found.final &&
+      found.leaseEndsAtMs <= nowMs() &&
+      found.token !== token
+    ) {
+      this.#records.set(key.address, withdrawn(found, token));
+    }
+    return undone;
+  }
+
+  async read(key: StoreKey): Promise<StoredRecord | undefined> {
+    const found = this.#find(key);
+    return found && found.status !== 'TOMBSTONE' ? asRecord(found) : undefined;
+  }
+
+  async override(key: StoreKey, replacement: Replacement): Promise<'done' | 'absent' | 'live'> {
+    const found = this.#find(key);
+    if (!found || found.status === 'TOMBSTONE') return 'absent';
+    const isLive = found.status === 'IN_PROGRESS' && found.leaseEndsAtMs > nowMs();
+    if (isLive && !(replacement.kind === 'forget' && replacement.force)) return 'live';
+    const now = nowMs();
+    // The attempt that is replaced becomes the previous one, so that its resent commands are still recognised.
+    const previousEnd = found.status === 'IN_PROGRESS' ? ('abandoned' as const) : ('settled' as const);
+    const replaced = { previousToken: found.token, previousEnd };
+    if (replacement.kind === 'forget') {
+      const keptMs = Math.max(found.expiresAtMs - now, TOMBSTONE_MS);
+      this.#write(key, {
+        ...this.#tombstone(key, NOBODY, found.fence, keptMs),
+        failures: found.failures,
+        ...replaced,
+      });
+    } else {
+      const { status, final, payload, token, retentionMs } = replacement;
+      const fence = this.#nextFence(found.fence);
+      const settled = {
+        status,
+        final,
+        payload,
+        token,
+        fence,
+        settledAtMs: now,
+        expiresAtMs: now + retentionMs,
+      };
+      this.#write(key, {
+        ...found,
+        ...settled,
+        ...replaced,
+        leaseEndsAtMs: 0,
+        hitCount: 0,
+        prior: undefined,
+      });
+    }
+    return 'done';
+  }
+
+  async subscribe(key: StoreKey, wake: () => void): Promise<() => void> {
+    let wakes = this.#wakes.get(key.address);
+    if (!wakes) this.#wakes.set(key.address, (wakes = new Set()));
+    wakes.add(wake);
+    return () => {
+      wakes.delete(wake);
+      if (wakes.size === 0 && this.#wakes.get(key.address) === wakes) this.#wakes.delete(key.address);
+    };
+  }
+
+  #find(key: StoreKey): Kept | undefined {
+    const found = this.#records.get(key.address);
+    if (!found) return undefined;
+    if (found.expiresAtMs <= nowMs()) {
+      this.#records.delete(key.address);
+      return undefined;
+    }
+    if (found.digest !== key.digest) throw ambiguous(key);
+    return found;
+  }
+
+  /** G3, for a record that is not the writer's own. */
+  #mayWrite(found: Kept | undefined, lease: Lease, retentionMs: number): boolean {
+    if (!found) return nowMs() <= lease.leaseEndsAtMs + retentionMs;
+    return found.status !== 'TOMBSTONE' && !found.final && found.fence < lease.fence;
+  }
+
+  #grant(key: StoreKey, request: ClaimRequest, prior: Kept | undefined): ClaimAnswer {
+    const now = nowMs();
+    const replaced = prior?.status === 'TOMBSTONE' ? undefined : prior;
+    const kept: Kept = {
+      ...rewritten(key, { ...request, fence: this.#nextFence(prior?.fence ?? 0), ...lineage(replaced, now) }),
+      failures: prior?.failures ?? 0,
+      // One level is enough to undo this claim; more would let a crash loop grow without end.
+      prior: prior && { ...prior, prior: undefined },
+    };
+    return granted(this.#extend(key, kept, request));
+  }
+
+  #extend(key: StoreKey, kept: Kept, terms: { leaseMs: number; unsettledRetentionMs: number }): Kept {
+    const leaseEndsAtMs = nowMs() + terms.leaseMs;
+    const extended = { ...kept, leaseEndsAtMs, expiresAtMs: leaseEndsAtMs + terms.unsettledRetentionMs };
+    this.#records.set(key.address, extended);
+    this.#sweep();
+    return extended;
+  }
+
+  #tombstone(key: StoreKey, token: string, fence: number | undefined, keptMs: number): Kept {
+    const now = nowMs();
+    const nobody = {
+      token,
+      fence: this.#nextFence(fence ?? 0),
+      fingerprint: undefined,
+      onAbandoned: 'retry' as const,
+    };
+    const kept = rewritten(key, { ...nobody, ...lineage(undefined, now) });
+    return { ...kept, status: 'TOMBSTONE', expiresAtMs: now + keptMs };
+  }
+
+  /** Every write that a waiter should see. */
+  #write(key: StoreKey, kept: Kept): void {
+    this.#records.set(key.address, kept);
+    for (const wake of this.#wakes.get(key.address) ?? []) queueMicrotask(wake);
+  }
+
+  #nextFence(previous: number): number {
+    // It counts, since a clock in microseconds is more than a process has; and it starts at the clock, so that
+    // a downstream that has seen an earlier process's fences accepts the new ones.
+    return (this.#lastFence = Math.max(previous + 1, this.#lastFence + 1, Date.now() * 1_000));
+  }
+
+  #sweep(): void {
+    const now = nowMs();
+    if (now < this.#sweepAtMs) return;
+    this.#sweepAtMs = now + SWEEP_MS;
+    for (const [address, kept] of this.#records) if (kept.expiresAtMs <= now) this.#records.delete(address);
+  }
+}
+
+/** The wall clock at the start of the process, moved on by the monotonic one. */
+function nowMs(): number {
+  return Math.floor(performance.timeOrigin + performance.now());
+}
+
+/** Whether a claim that names `replacing` may replace the record. */
+function isOpen(found: Kept, replacing: string | undefined): boolean {
+  if (found.status === 'TOMBSTONE') return true;
+  if (found.token !== replacing) return false;
+  return found.status === 'IN_PROGRESS' ? found.leaseEndsAtMs <= nowMs() : !found.final;
+}
+
+function granted(kept: Kept): ClaimAnswer {
+  const { token, fence, attempt, failures, previousToken, createdAtMs, leaseEndsAtMs } = kept;
+  const previousEnd = kept.previousEnd === 'withdrawn' ? undefined : kept.previousEnd;
+  const grant = { token, fence, attempt, failures, previousToken, previousEnd, createdAtMs, leaseEndsAtMs };
+  return { kind: 'acquired', grant };
+}
+
+function lineage(replaced: Kept | undefined, now: number) {
+  if (!replaced)
+    return { attempt: 1, failures: 0, previousToken: undefined, previousEnd: undefined, createdAtMs: now };
+  return {
+    attempt: replaced.attempt + 1,
+    failures: replaced.failures,
+    previousToken: replaced.token,
+    previousEnd: replaced.status === 'FAILED' ? ('settled' as const) : ('abandoned' as const),
+    createdAtMs: replaced.createdAtMs,
+  };
+}
+
+/** A record in progress as its owner knows it, to be written over absence. */
+function rewritten(
+  key: StoreKey,
+  lease: Omit<Lease, 'leaseMs' | 'unsettledRetentionMs' | 'leaseEndsAtMs'>,
+): Kept {
+  const { token, previousToken, previousEnd, fence, attempt, failures } = lease;
+  const { fingerprint, onAbandoned, createdAtMs } = lease;
+  return {
+    ...{ token, previousToken, previousEnd, fence, attempt, failures, fingerprint, onAbandoned, createdAtMs },
+    digest: key.digest,
+    status: 'IN_PROGRESS',
+    final: false,
+    leaseEndsAtMs: 0,
+    settledAtMs: undefined,
+    expiresAtMs: 0,
+    payload: undefined,
+    prior: undefined,
+    hitCount: 0,
+  };
+}
+
+/** Marked so that a late claim of `token` is not granted. */
+function withdrawn(kept: Kept, token: string): Kept {
+  return { ...kept, previousToken: token, previousEnd: 'withdrawn' };
+}
+
+function asRecord(kept: Kept): StoredRecord {
+  const { status, final, token, fence, attempt, failures, fingerprint, onAbandoned } = kept;
+  const { createdAtMs, settledAtMs, expiresAtMs, hitCount, payload } = kept;
+  return {
+    ...{ final, token, fence, attempt, failures, fingerprint, onAbandoned },
+    ...{ createdAtMs, settledAtMs, expiresAtMs, hitCount, payload },
+    // Only a claim that comes after its own withdrawal meets a tombstone here: there is nothing to replay.
+    status: status === 'TOMBSTONE' ? 'FAILED' : status,
+    leaseRemainingMs: status === 'IN_PROGRESS' ? kept.leaseEndsAtMs - nowMs() : 0,
+    format: 'twiceshy',
+  };
+}
+
+function ambiguous(key: StoreKey): UsageError {
+  return new UsageError(
+    'INVALID_KEY',
+    `the record at "${key.address}" belongs to another prefix, scope or name whose address reads the same; ` +
+      'choose names that do not run into each other',
+  );
+}
