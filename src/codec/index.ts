@@ -1,0 +1,4 @@
+export { createCodec, type Codec, type CodecOptions } from './codec.js';
+export { classCodec, type ClassCodec } from './class-codec.js';
+export { encodeFailure } from './failure.js';
+export { UnencodableError } from './unencodable.js';

@@ -1,0 +1,49 @@
+import { UsageError } from '../core/errors.js';
+import type { StoreKey } from '../core/record.js';
+import { remember } from '../values/remember.js';
+import { faultOf } from './check.js';
+import { digestOf } from './hash.js';
+
+/** Whose keys these are: one operation, of one tenant, under one prefix. */
+export interface NamespaceParts {
+  readonly prefix: string;
+  readonly scope?: string | undefined;
+  readonly name: string;
+}
+
+/** A namespace ready for use: what its addresses start with, and what tells it from one that reads the same. */
+export interface Namespace {
+  readonly head: string;
+  readonly digest: string;
+}
+
+const cache = new Map<string, Namespace>();
+
+/**
+ * `prefix:name:` without a scope, `prefix:scope:name:` with one. The digest covers the parts themselves, since
+ * two namespaces can read the same: a prefix may contain `:`.
+ *
+ * @throws UsageError `INVALID_OPTIONS` for a part that is empty, too long or holds control characters.
+ */
+export function composeNamespace({ prefix, scope, name }: NamespaceParts): Namespace {
+  checkPart('prefix', prefix, 128);
+  checkPart('name', name, 128);
+  if (scope !== undefined) checkPart('scope', scope, 256);
+  // No part holds a NUL, and no scope is empty.
+  const id = `${prefix}\0${scope ?? ''}\0${name}`;
+  return remember(cache, id, () => {
+    const middle = scope === undefined ? '' : `${encodeURIComponent(scope)}:`;
+    return { head: `${prefix}:${middle}${name}:`, digest: digestOf(prefix, scope, name) };
+  });
+}
+
+/** Where the record of a (checked) key lives. The key comes last and unescaped, as in the plain recipe. */
+export function storeKey(namespace: Namespace, key: string): StoreKey {
+  return { address: namespace.head + key, digest: namespace.digest };
+}
+
+function checkPart(what: string, part: string, max: number): void {
+  const colon = what === 'name' && String(part).includes(':') ? 'contains ":"' : undefined;
+  const fault = faultOf(part, max) ?? colon;
+  if (fault !== undefined) throw new UsageError('INVALID_OPTIONS', `${what} ${fault}`);
+}

@@ -1,0 +1,40 @@
+import { UsageError } from '../core/errors.js';
+import { quote } from '../values/kinds.js';
+import { write, type Form } from '../values/write.js';
+
+type Code = 'INVALID_KEY' | 'INVALID_OPTIONS';
+
+const CANONICAL: Form = {
+  token: (text) => (text === '-0' ? '0' : text),
+  leaf: (kind, data) =>
+    `${kind}(${Buffer.isBuffer(data) ? data.toString('hex') : [data].flat().map(spell).join()})`,
+  list: (kind, texts) => `${kind}{${texts.sort().join()}}`,
+  pair: (key, value) => `${key}=>${value}`,
+  object: (value, walk) => walk.members(value, walk.keys(value).sort()),
+};
+
+const spell = (part: unknown) => (typeof part === 'string' ? quote(part) : String(part));
+
+/**
+ * The canonical text of a value: equal values give equal text, distinct values distinct text.
+ *
+ * For JSON values it is JSON text with the members of every object sorted by UTF-16 code units. What JSON
+ * has no form for is written as a bare token that JSON text cannot contain: `undefined`, `NaN`, `12n`,
+ * `Date(1700000000000)`, `hole(1)`, `Uint8Array(00ff)`, `RegExp("a","g")`, `URL("https://…")`, `Map{…}`,
+ * `Set{…}`. Maps and Sets are compared as sets: the order of insertion does not count. Nor do `-0` against
+ * `0`, a null prototype, the `lastIndex` of a RegExp, and members that are not enumerable.
+ *
+ * @throws UsageError `INVALID_KEY`, naming the path, for what has no dependable text: functions, symbols,
+ * class instances, boxed primitives, errors, promises, cycles.
+ */
+export function canonicalize(value: unknown): string {
+  return canonicalText(value, 'value', 'INVALID_KEY');
+}
+
+/** {@link canonicalize} with another name for the value, and another code, in what it throws. */
+export function canonicalText(value: unknown, root: string, code: Code = 'INVALID_KEY'): string {
+  return write(value, root, CANONICAL, (path, what, options) => {
+    const remedy = 'pass String(x), or the plain fields that identify it';
+    return new UsageError(code, `${path} ${what}, which has no canonical form: ${remedy}`, options);
+  });
+}

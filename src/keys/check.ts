@@ -1,0 +1,43 @@
+import { UsageError } from '../core/errors.js';
+
+const MAX_KEY_LENGTH = 512;
+
+// A template literal turns a missing value into one of these, and then all callers share one key.
+const MISSING_PART = /(?<=^|:)(?:undefined|null|NaN|Invalid Date)(?=:|$)|\[object \w+\]/;
+
+// Control characters, and halves of surrogate pairs: in a `u` pattern a whole pair is no surrogate.
+const FAULTY = /[\p{Cc}\p{Cs}]/u;
+
+/**
+ * The key itself, when it may be one.
+ *
+ * @throws UsageError `INVALID_KEY` for what is no string, is empty, longer than 512 characters, holds control
+ * characters or half a surrogate pair, or shows that a part of it was missing (`user:undefined`).
+ */
+export function checkKey(key: unknown): string {
+  const fault = faultOf(key, MAX_KEY_LENGTH) ?? missingPart(key as string);
+  if (fault === undefined) return key as string;
+  throw new UsageError('INVALID_KEY', `the idempotency key ${fault}; hashKey(...) makes a key of any values`);
+}
+
+/** Why a value can't be a key or a part of an address; undefined when it can. */
+export function faultOf(value: unknown, max: number): string | undefined {
+  if (typeof value !== 'string' || value === '')
+    return `must be a non-empty string and is ${describe(value)}`;
+  if (value.length > max) return `has ${value.length} characters, more than ${max}`;
+  const found = FAULTY.exec(value);
+  if (!found) return undefined;
+  const unit = found[0].charCodeAt(0);
+  const code = `U+${unit.toString(16).toUpperCase().padStart(4, '0')}`;
+  return `holds ${unit < 256 ? `the control character ${code}` : `half a surrogate pair (${code})`} at ${found.index}`;
+}
+
+function missingPart(key: string): string | undefined {
+  const found = MISSING_PART.exec(key);
+  return found ? `contains "${found[0]}", a missing value turned into text` : undefined;
+}
+
+function describe(value: unknown): string {
+  if (typeof value === 'object' && value) return Array.isArray(value) ? 'an array' : 'of type object';
+  return typeof value === 'function' ? 'a function' : String(value) || 'empty';
+}

@@ -1,0 +1,44 @@
+import { createHash } from 'node:crypto';
+import { UsageError } from '../core/errors.js';
+import { canonicalText } from './canonical.js';
+
+/**
+ * A key from any values: the first 32 hex digits of the SHA-256 of their canonical form. Values of distinct
+ * types never give the same key; objects with the same members in another order do.
+ *
+ * @example hashKey('charge', order.id, order.total)
+ * @throws UsageError `INVALID_KEY` when called without values, or with one that has no canonical form.
+ */
+export function hashKey(...values: unknown[]): string {
+  if (values.length === 0)
+    throw new UsageError('INVALID_KEY', 'hashKey() needs values that identify the operation');
+  return keyOfText(canonicalText(values, 'values'));
+}
+
+/** The key that stands for a canonical text. */
+export function keyOfText(text: string): string {
+  return sha256Hex(text).slice(0, 32);
+}
+
+/**
+ * 16 characters that tell one payload from another, for recognising a key that is used again for another one.
+ *
+ * @throws UsageError `INVALID_OPTIONS`, naming the path, when a part of it has no canonical form.
+ */
+export function fingerprintOf(payload: unknown): string {
+  return sha256(canonicalText(payload, 'payload', 'INVALID_OPTIONS'), 'base64url').slice(0, 16);
+}
+
+/** Six characters over a list of strings; the place of a missing one counts. */
+export function digestOf(...parts: (string | undefined)[]): string {
+  return sha256(canonicalText(parts, 'parts'), 'base64url').slice(0, 6);
+}
+
+/** SHA-256 of the UTF-8 form of a text, as 64 hex digits. */
+export function sha256Hex(text: string): string {
+  return sha256(text, 'hex');
+}
+
+function sha256(text: string, encoding: 'hex' | 'base64url'): string {
+  return createHash('sha256').update(text).digest(encoding);
+}
