@@ -96,7 +96,7 @@ export function newRequest(overrides: Partial<ClaimRequest>): ClaimRequest {
   };
 }
 
-export function leaseOf(answer: Extract<ClaimAnswer, { kind: 'acquired' }>, request: ClaimRequest): Lease {
+function leaseOf(answer: Extract<ClaimAnswer, { kind: 'acquired' }>, request: ClaimRequest): Lease {
   const { leaseMs, unsettledRetentionMs, onAbandoned, fingerprint } = request;
   return { ...answer.grant, leaseMs, unsettledRetentionMs, onAbandoned, fingerprint };
 }

@@ -93,7 +93,7 @@ describe('G6: all callers agree', () => {
       const lost = nextEvent(owner, 'lease-lost');
       const started = nextEvent(owner, 'miss');
       const answer = owner.run('k', async ({ signal }) => {
-        signal.addEventListener('abort', () => (aborted = signal.reason));
+        signal.addEventListener('abort', () => void (aborted = signal.reason));
         const value = await gate.promise;
         if (outcome === 'fails') throw new Error(value);
         return value;

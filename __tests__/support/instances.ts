@@ -1,4 +1,5 @@
-import { createIdempotency, type Idempotency, type IdempotencyOptions } from '../../src/idempotency.js';
+import type { IdempotencyOptions } from '../../src/api.js';
+import { createIdempotency, type Idempotency } from '../../src/idempotency.js';
 import type { EventDetail, EventName } from '../../src/core/events.js';
 import type { ClaimRequest } from '../../src/core/store.js';
 import { newToken } from '../../src/core/token.js';
@@ -27,7 +28,7 @@ export function placeOf(key: string, name = 'charge') {
   return storeKey(composeNamespace({ prefix: 'idempotency', scope: undefined, name }), key);
 }
 
-export function claimRequest(more: Partial<ClaimRequest> = {}): ClaimRequest {
+function claimRequest(more: Partial<ClaimRequest> = {}): ClaimRequest {
   return {
     token: newToken(),
     replacing: undefined,
@@ -49,7 +50,7 @@ export async function crashedOwner(
   await leaseEnd(store, key);
 }
 
-export async function leaseEnd(store: InMemoryStore, key: string): Promise<void> {
+async function leaseEnd(store: InMemoryStore, key: string): Promise<void> {
   while (((await store.read(placeOf(key)))?.leaseRemainingMs ?? 0) > 0)
     await new Promise((r) => setTimeout(r, 1));
 }

@@ -52,13 +52,13 @@ async function launch(port: number, extraArgs: string[]): Promise<ChildProcess> 
   const server = spawn(binary, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   await new Promise<void>((resolve, reject) => {
     let log = '';
-    server.stdout!.on('data', (chunk: Buffer) => {
+    server.stdout.on('data', (chunk: Buffer) => {
       log += chunk.toString();
       if (/Ready to accept connections|Server initialized.*sentinel/i.test(log)) resolve();
     });
     server.once('exit', (code) => reject(new Error(`${binary} exited with ${String(code)}: ${log}`)));
   });
-  server.stdout!.resume();
+  server.stdout.resume();
   return server;
 }
 

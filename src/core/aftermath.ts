@@ -53,6 +53,7 @@ function leaseLost<T>(caller: Caller<T>, execution: Execution<T>, own: Ending<T>
   const message =
     `${name} "${key}" lost its lease while it ran, and no outcome was recorded in time; ` +
     'whether its own work counts is not known: look before you run it again';
-  if (own?.outcome.kind === 'completed') return new OutcomeError('LEASE_LOST', message, { result: own.outcome.value });
+  if (own?.outcome.kind === 'completed')
+    return new OutcomeError('LEASE_LOST', message, { result: own.outcome.value });
   return new OutcomeError('LEASE_LOST', message, { cause: own?.outcome.error ?? execution.attempt.lost });
 }

@@ -26,10 +26,11 @@ export function callStore<T>(operation: string, command: () => Promise<T>, timeo
       resolve(value);
     };
     const fail = (cause: unknown) => {
-      lastError = toStoreError(cause, operation);
-      if (!(lastError instanceof StoreError && lastError.transient)) {
+      const error = toStoreError(cause, operation);
+      lastError = error;
+      if (!(error instanceof StoreError && error.transient)) {
         clearTimeout(deadline);
-        reject(lastError);
+        reject(error);
       } else if (resendMs < Infinity) {
         resend = setTimeout(send, resendMs);
         resendMs = Math.min(resendMs * 2, LONGEST_RESEND_MS);

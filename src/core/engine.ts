@@ -73,7 +73,8 @@ export class Engine {
   /** What a sight of the key means to this caller. */
   #consider<T>(sight: Sight, caller: Caller<T>): Step<T> | 'wait' {
     if (sight.kind === 'again') return AGAIN;
-    if (sight.kind === 'failed') return caller.failsOpen(sight.error) ? AGAIN : { kind: 'refused', error: sight.error };
+    if (sight.kind === 'failed')
+      return caller.failsOpen(sight.error) ? AGAIN : { kind: 'refused', error: sight.error };
     const record = sight.kind === 'local' ? sight.make() : sight.record;
     const decision = caller.decide(record);
     switch (decision.do) {
@@ -95,7 +96,8 @@ export class Engine {
 
   /** The first caller of a key in this process: what it meets, the others share. */
   async #lead<T>(caller: Caller<T>): Promise<Step<T>> {
-    if (this.#onIdle) return { kind: 'refused', error: new StoreError('STORE_UNAVAILABLE', 'this instance is closed') };
+    if (this.#onIdle)
+      return { kind: 'refused', error: new StoreError('STORE_UNAVAILABLE', 'this instance is closed') };
     const flight = new Flight();
     this.#flights.set(caller.op.key.address, flight);
     if (caller.known) return this.#watch(flight, caller, caller.known);
@@ -108,7 +110,8 @@ export class Engine {
       } catch (error) {
         return this.#claimFailed(flight, caller, request, toStoreError(error, 'claim a key'));
       }
-      if (answer.kind === 'acquired') return this.#execute(flight, caller, leaseOf(request, answer.grant), sentMs);
+      if (answer.kind === 'acquired')
+        return this.#execute(flight, caller, leaseOf(request, answer.grant), sentMs);
       const step = this.#consider(sightOf(answer.record), caller);
       if (step === 'wait') return this.#watch(flight, caller, answer.record);
       if (step !== AGAIN) {
@@ -165,7 +168,7 @@ export class Engine {
     flight.isLocal = true;
     flight.sighted.set({ kind: 'local', make: () => inProgress(lease) });
     execution.onSettledLate = () => this.#remove(flight, caller);
-    this.#running.add(execution as Execution<unknown>);
+    this.#running.add(execution);
     const ending = execution.run(tookOver && caller.reconciles);
     const end = await this.#endOrLoss(ending, execution);
     if (end === undefined || end.fate === 'superseded') {
@@ -186,7 +189,7 @@ export class Engine {
     return new Promise((resolve) => {
       execution.onLost = () => resolve(undefined);
       void ending.then((end) => {
-        this.#running.delete(execution as Execution<unknown>);
+        this.#running.delete(execution);
         if (this.#running.size === 0) this.#onIdle?.();
         resolve(end);
       });

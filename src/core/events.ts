@@ -60,7 +60,12 @@ export class Events {
   }
 
   /** Counts it, and tells whoever listens; the detail is made only for them. */
-  emit(event: EventName, label: Label, of?: Pick<EventDetail, 'attempt' | 'fence'>, more?: Partial<EventDetail>): void {
+  emit(
+    event: EventName,
+    label: Label,
+    of?: Pick<EventDetail, 'attempt' | 'fence'>,
+    more?: Partial<EventDetail>,
+  ): void {
     this.#counts[event] = (this.#counts[event] ?? 0) + 1;
     const listeners = this.#listeners.get(event);
     if (!listeners) return;
@@ -77,7 +82,9 @@ export class Events {
 
   stats(): Stats {
     const entries = Object.entries(COUNTERS) as [EventName, string][];
-    return Object.fromEntries(entries.map(([event, counter]) => [counter, this.#counts[event] ?? 0])) as Stats;
+    return Object.fromEntries(
+      entries.map(([event, counter]) => [counter, this.#counts[event] ?? 0]),
+    ) as Stats;
   }
 }
 

@@ -3,7 +3,7 @@ import type { Background } from './background.js';
 import { callStore } from './calls.js';
 import { OutcomeError } from './errors.js';
 import type { EventDetail, EventName, Events, Label } from './events.js';
-import { Heartbeat } from './heartbeat.js';
+import { Heartbeat, type Leaseholder } from './heartbeat.js';
 import type { RunPolicy } from './options.js';
 import type { DuplicateAnswer, Outcome } from './outcome.js';
 import type { AbandonedRule, Lease, StoreKey, StoredRecord } from './record.js';
@@ -47,7 +47,8 @@ export interface Ending<T> {
 }
 
 /** One attempt: heartbeat, work, encode, settle. */
-export class Execution<T> {
+export class Execution<T> implements Leaseholder {
+  readonly policy: RunPolicy;
   readonly attempt: RunningAttempt;
   /** Called when the lease is lost while the work runs. */
   onLost: (() => void) | undefined;
@@ -66,18 +67,29 @@ export class Execution<T> {
     this.#isProtected = claimSentMs !== undefined;
     const derive = (failures: number, name: string) => parts.deriveKey(op.key, failures, name);
     this.attempt = new RunningAttempt(op.label.key, lease, derive);
-    this.#heartbeat = new Heartbeat(
-      {
-        renew: () => parts.store.renew(op.key, this.attempt.lease),
-        onRenewed: (leaseEndsAtMs) => (this.attempt.lease = { ...this.attempt.lease, leaseEndsAtMs }),
-        onLost: (why) => this.#lose(why),
-        onError: (error) => this.emit('store-error', { error }),
-        leaseMs: lease.leaseMs,
-        maxHoldMs: op.policy.maxHoldMs,
-        storeTimeoutMs: op.policy.storeTimeoutMs,
-      },
-      claimSentMs ?? 0,
-    );
+    this.policy = op.policy;
+    this.#heartbeat = new Heartbeat(this, claimSentMs ?? 0);
+  }
+
+  renew(): Promise<number | false> {
+    return this.parts.store.renew(this.op.key, this.attempt.lease);
+  }
+
+  renewed(leaseEndsAtMs: number): void {
+    this.attempt.lease = { ...this.attempt.lease, leaseEndsAtMs };
+  }
+
+  failed(error: unknown): void {
+    this.emit('store-error', { error });
+  }
+
+  lose(why: string): void {
+    const { name, key } = this.op.label;
+    const message = `${name} "${key}" lost its lease while it ran: ${why}; another attempt may run it`;
+    const error = new OutcomeError('LEASE_LOST', message);
+    this.attempt.lose(error);
+    this.emit('lease-lost', { error });
+    this.onLost?.();
   }
 
   /** Whether the work may start: the claim's answer did not come after the lease was over (G4). */
@@ -92,33 +104,25 @@ export class Execution<T> {
   async run(reconcileFirst: boolean): Promise<Ending<T>> {
     this.emit('miss');
     if (this.#isProtected) this.#heartbeat.start();
-    const outcome = await this.#work(reconcileFirst);
-    this.#heartbeat.stop();
-    return outcome.kind === 'released' ? this.#release(outcome) : this.#settle(outcome);
-  }
-
-  async #work(reconcileFirst: boolean): Promise<Outcome<T>> {
-    const { op, attempt } = this;
     let outcome: Outcome<T>;
     try {
-      outcome = await this.parts.enter(attempt, op.key, () => {
-        if (!reconcileFirst || !op.reconcile) return op.work(attempt);
-        return op.reconcile(attempt).then((found) => (found === 'run' ? op.work(attempt) : found));
-      });
+      outcome = await this.#work(reconcileFirst);
     } catch (error) {
       outcome = { kind: 'unknown', error };
     }
+    this.#heartbeat.stop();
+    if (outcome.kind === 'released') return await this.#release(outcome);
     // An aborted attempt may have failed only because it was aborted: nobody can say.
-    return outcome.kind === 'failed' && attempt.lost ? { kind: 'unknown', error: outcome.error } : outcome;
+    if (outcome.kind === 'failed' && this.attempt.lost) outcome = { kind: 'unknown', error: outcome.error };
+    return await this.#settle(outcome);
   }
 
-  #lose(why: string): void {
-    const { name, key } = this.op.label;
-    const message = `${name} "${key}" lost its lease while it ran: ${why}; another attempt may run it`;
-    const error = new OutcomeError('LEASE_LOST', message);
-    this.attempt.lose(error);
-    this.emit('lease-lost', { error });
-    this.onLost?.();
+  #work(reconcileFirst: boolean): Promise<Outcome<T>> {
+    const { op, attempt } = this;
+    return this.parts.enter(attempt, op.key, () => {
+      if (!reconcileFirst || !op.reconcile) return op.work(attempt);
+      return op.reconcile(attempt).then((found) => (found === 'run' ? op.work(attempt) : found));
+    });
   }
 
   async #release(outcome: Outcome<T>): Promise<Ending<T>> {
@@ -129,7 +133,11 @@ export class Execution<T> {
       await callStore('release a claim', command, policy.storeTimeoutMs);
     } catch (error) {
       this.emit('store-error', { error });
-      background.start({ operation: 'release a claim', command, ...patienceOf(policy, policy.storeTimeoutMs) });
+      background.start({
+        operation: 'release a claim',
+        command,
+        ...patienceOf(policy, policy.storeTimeoutMs),
+      });
     }
     return { outcome, fate: 'released', final: false, record: undefined };
   }

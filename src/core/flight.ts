@@ -3,7 +3,7 @@ import type { StoredRecord } from './record.js';
 import type { LeaseStore } from './store.js';
 
 /** A value that is set once, and a promise of it only for those who must wait. */
-export class Latch<T> {
+class Latch<T> {
   #value: T | undefined;
   #promise: Promise<T> | undefined;
   #resolve: ((value: T) => void) | undefined;
@@ -70,8 +70,8 @@ const TABLE = Symbol.for('twiceshy.flights.1');
 /** The flights of one store in this process, by address. Two stores never join. */
 export function flightsOf(store: LeaseStore): Map<string, Flight> {
   const holder = globalThis as { [TABLE]?: WeakMap<LeaseStore, Map<string, Flight>> };
-  const tables = (holder[TABLE] ??= new WeakMap());
+  const tables = (holder[TABLE] ??= new WeakMap<LeaseStore, Map<string, Flight>>());
   let flights = tables.get(store);
-  if (!flights) tables.set(store, (flights = new Map()));
+  if (!flights) tables.set(store, (flights = new Map<string, Flight>()));
   return flights;
 }

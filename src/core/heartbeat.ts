@@ -1,15 +1,15 @@
 import { callStore } from './calls.js';
+import type { RunPolicy } from './options.js';
 import { monotonicMs, unrefTimeout } from './timers.js';
 
-export interface Pulse {
+/** Whose lease it is. */
+export interface Leaseholder {
+  readonly policy: RunPolicy;
   /** The new lease end, or `false` when the record is no longer ours. */
-  readonly renew: () => Promise<number | false>;
-  readonly onRenewed: (leaseEndsAtMs: number) => void;
-  readonly onLost: (why: string) => void;
-  readonly onError: (error: unknown) => void;
-  readonly leaseMs: number;
-  readonly maxHoldMs: number;
-  readonly storeTimeoutMs: number;
+  renew(): Promise<number | false>;
+  renewed(leaseEndsAtMs: number): void;
+  lose(why: string): void;
+  failed(error: unknown): void;
 }
 
 /**
@@ -25,7 +25,7 @@ export class Heartbeat {
   #renewing = false;
 
   constructor(
-    private readonly pulse: Pulse,
+    private readonly holder: Leaseholder,
     claimSentMs: number,
   ) {
     this.#grantedMs = claimSentMs;
@@ -37,7 +37,7 @@ export class Heartbeat {
   }
 
   start(): void {
-    this.#sleep(this.pulse.leaseMs / 3);
+    this.#sleep(this.holder.policy.leaseMs / 3);
   }
 
   /** Settling began, or the lease is lost: an answer that arrives from now on means nothing. */
@@ -47,7 +47,7 @@ export class Heartbeat {
   }
 
   #remainingMs(): number {
-    return this.#grantedMs + this.pulse.leaseMs - monotonicMs();
+    return this.#grantedMs + this.holder.policy.leaseMs - monotonicMs();
   }
 
   #sleep(ms: number): void {
@@ -57,7 +57,7 @@ export class Heartbeat {
   #beat(): void {
     if (this.#stopped) return;
     if (this.#remainingMs() <= 0) return this.#lose('its length has passed since it was last granted');
-    const heldTooLong = monotonicMs() - this.#startedMs >= this.pulse.maxHoldMs;
+    const heldTooLong = monotonicMs() - this.#startedMs >= this.holder.policy.maxHoldMs;
     if (!this.#renewing && !heldTooLong) this.#renew();
     this.#sleep(this.#remainingMs());
   }
@@ -65,8 +65,8 @@ export class Heartbeat {
   #renew(): void {
     this.#renewing = true;
     const sentMs = monotonicMs();
-    const timeoutMs = Math.max(1, Math.min(this.pulse.storeTimeoutMs, this.#remainingMs()));
-    callStore('renew a lease', this.pulse.renew, timeoutMs).then(
+    const timeoutMs = Math.max(1, Math.min(this.holder.policy.storeTimeoutMs, this.#remainingMs()));
+    callStore('renew a lease', () => this.holder.renew(), timeoutMs).then(
       (leaseEndsAtMs) => this.#renewed(leaseEndsAtMs, sentMs),
       (error: unknown) => this.#unanswered(error),
     );
@@ -75,17 +75,18 @@ export class Heartbeat {
   #renewed(leaseEndsAtMs: number | false, sentMs: number): void {
     this.#renewing = false;
     if (this.#stopped) return;
-    if (leaseEndsAtMs === false) return this.#lose('another attempt, a person or a tombstone holds the record');
+    if (leaseEndsAtMs === false)
+      return this.#lose('another attempt, a person or a tombstone holds the record');
     this.#grantedMs = sentMs;
-    this.pulse.onRenewed(leaseEndsAtMs);
-    this.#again(this.pulse.leaseMs / 3);
+    this.holder.renewed(leaseEndsAtMs);
+    this.#again(this.holder.policy.leaseMs / 3);
   }
 
   #unanswered(error: unknown): void {
     this.#renewing = false;
     if (this.#stopped) return;
-    this.pulse.onError(error);
-    this.#again(this.pulse.leaseMs / 10);
+    this.holder.failed(error);
+    this.#again(this.holder.policy.leaseMs / 10);
   }
 
   #again(ms: number): void {
@@ -95,6 +96,6 @@ export class Heartbeat {
 
   #lose(why: string): void {
     this.stop();
-    this.pulse.onLost(why);
+    this.holder.lose(why);
   }
 }

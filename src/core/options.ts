@@ -71,7 +71,7 @@ const UNIT_MS: Readonly<Record<string, number>> = {
 };
 
 /** Every default, once. */
-export const DEFAULT_POLICY: RunPolicy = {
+const DEFAULT_POLICY: RunPolicy = {
   ttlMs: DAY_MS,
   leaseMs: 20 * SECOND_MS,
   maxHoldMs: 15 * MINUTE_MS,
@@ -125,7 +125,7 @@ export function parseChoice<T extends string>(option: string, value: unknown, ch
   throw invalid(`${option} is ${show(value)}: it is one of ${choices.map((c) => `"${c}"`).join(', ')}`);
 }
 
-export function parseCount(option: string, value: unknown): number {
+function parseCount(option: string, value: unknown): number {
   if (typeof value === 'number' && Number.isInteger(value) && value >= 1) return value;
   throw invalid(`${option} is ${show(value)}: it is a whole number of at least 1`);
 }

@@ -41,7 +41,8 @@ export class Patience {
       };
       const leave = () => finish(LEFT);
       // Keeps the process alive: somebody waits.
-      const timer = timeoutMs === undefined ? undefined : setTimeout(() => finish(TIMED_OUT), timerMs(timeoutMs));
+      const timer =
+        timeoutMs === undefined ? undefined : setTimeout(() => finish(TIMED_OUT), timerMs(timeoutMs));
       signal?.addEventListener('abort', leave, { once: true });
       promise.then(finish, reject);
     });

@@ -61,9 +61,15 @@ function afterAbandonment(record: StoredRecord, asking: Asking): Decision {
       return { do: 'take', as: 'takeover' };
     case 'reconcile':
       if (asking.onAbandoned === 'reconcile') return { do: 'take', as: 'reconcile' };
-      return refuse('IN_DOUBT', 'it was claimed to be reconciled, and this call brings no reconcile function');
+      return refuse(
+        'IN_DOUBT',
+        'it was claimed to be reconciled, and this call brings no reconcile function',
+      );
     case 'block':
-      return refuse('IN_DOUBT', 'nobody can say whether an earlier attempt took effect; resolve() it by hand');
+      return refuse(
+        'IN_DOUBT',
+        'nobody can say whether an earlier attempt took effect; resolve() it by hand',
+      );
   }
 }
 

@@ -35,6 +35,7 @@ const script = Object.fromEntries(
   Object.entries(SCRIPTS).map(([name, text]) => [name, new Script(text)]),
 ) as Record<keyof typeof SCRIPTS, Script>;
 
+const isDone = (answer: unknown) => answer === 1;
 const TOMBSTONE_MS = '3600000';
 const LATEST_MS = 9_999_999_999_999;
 const OPTION_NAMES = ['url', 'client', 'redis', 'timeoutMs', 'onWarning'];
@@ -73,64 +74,67 @@ export class RedisStore implements LeaseStore {
   }
 
   async claim(key: StoreKey, request: ClaimRequest): Promise<ClaimAnswer> {
-    const answer = (await this.#connection.run(
-      script.CLAIM,
+    const args = [
       key.address,
       request.token,
       format.claimHead(key, request),
       String(request.leaseMs),
       String(request.leaseMs + request.unsettledRetentionMs),
       request.replacing ?? '',
-    )) as string;
-    if (format.isGrant(answer)) return { kind: 'acquired', grant: format.parseGrant(answer) };
-    return { kind: 'existing', record: format.parseRecord(key, answer) };
+    ];
+    return await this.#connection.run(script.CLAIM, args, (answer) =>
+      format.parseClaim(key, answer as string),
+    );
   }
 
   async renew(key: StoreKey, lease: Lease): Promise<number | false> {
-    const answer = await this.#connection.run(
-      script.RENEW,
+    const args = [
       key.address,
       format.leaseHead(key, lease, 'P', 'n', lease.failures),
       format.leaseTail(lease),
       String(lease.leaseMs),
       String(lease.leaseMs + lease.unsettledRetentionMs),
       lastMoment(lease, lease.unsettledRetentionMs),
+    ];
+    return await this.#connection.run(script.RENEW, args, (answer) =>
+      answer === 0 ? false : Number(answer),
     );
-    return answer === 0 ? false : Number(answer);
   }
 
   async settle(key: StoreKey, lease: Lease, settlement: Settlement): Promise<boolean> {
     const status = format.statusChar(settlement);
     const payload = status === 'P' ? undefined : settlement.payload;
-    const answer = await this.#connection.run(
-      script.SETTLE,
+    const args = [
       key.address,
       format.leaseHead(key, lease, status, payload === undefined ? 'n' : 'v', settlement.failures),
       format.leaseTail(lease) + (payload ?? ''),
       String(status === 'P' ? lease.unsettledRetentionMs : settlement.retentionMs),
       lastMoment(lease, settlement.retentionMs),
-    );
-    return answer === 1;
+    ];
+    return await this.#connection.run(script.SETTLE, args, isDone);
   }
 
   async release(key: StoreKey, token: string): Promise<boolean> {
-    return (await this.#connection.run(script.RELEASE, key.address, token, key.digest)) === 1;
+    return await this.#connection.run(script.RELEASE, [key.address, token, key.digest], isDone);
   }
 
   async read(key: StoreKey): Promise<StoredRecord | undefined> {
-    const answer = await this.#connection.run(script.READ, key.address);
-    if (typeof answer !== 'string' || format.isTombstone(key, answer)) return undefined;
-    return format.parseRecord(key, answer);
+    return await this.#connection.run(script.READ, [key.address], (answer) =>
+      answer === 0 || format.isTombstone(key, answer as string)
+        ? undefined
+        : format.parseRecord(key, answer as string),
+    );
   }
 
   async override(key: StoreKey, replacement: Replacement): Promise<'done' | 'absent' | 'live'> {
-    const args =
+    const change =
       replacement.kind === 'forget'
         ? [replacement.force ? '1' : '0', TOMBSTONE_MS, 'Tn', format.NO_TOKEN, '']
         : resolution(replacement);
-    const answer = await this.#connection.run(script.OVERRIDE, key.address, key.digest, ...args);
-    if (answer === 3) throw format.anotherIdentity(key);
-    return answer === 1 ? 'done' : answer === 2 ? 'live' : 'absent';
+    return await this.#connection.run(script.OVERRIDE, [key.address, key.digest, ...change], (answer) => {
+      if (answer === 3) throw format.anotherIdentity(key);
+      return answer === 1 ? 'done' : answer === 2 ? 'live' : 'absent';
+    });
   }
 
   subscribe(key: StoreKey, wake: () => void): Promise<() => void> {

@@ -51,23 +51,45 @@ export class RedisConnection {
     if (options.client) this.#client = requireScripting(options.client);
   }
 
-  /** Runs a script on one key. Rejects with a StoreError, transient where the same call may do better in a moment. */
-  async run(script: Script, key: string, ...args: string[]): Promise<unknown> {
-    if (this.#closed) throw new StoreError('STORE_UNAVAILABLE', 'this RedisStore was closed');
-    const client = this.#client ?? (await this.#open());
+  /**
+   * Runs a script on one key, the first of `args`, and reads its answer. Rejects with a StoreError, transient where the
+   * same call may do better in a moment.
+   */
+  run<R>(script: Script, args: string[], read: (answer: unknown) => R): Promise<R> {
+    if (this.#closed)
+      return Promise.reject(new StoreError('STORE_UNAVAILABLE', 'this RedisStore was closed'));
+    const client = this.#client;
+    if (!client) return this.#open().then(() => this.run(script, args, read));
     this.#began(client);
+    // Not async: a promise less on the path of every call.
+    return client.evalsha(script.sha, 1, ...args).then(
+      (answer) => this.#answered(client, read, answer),
+      (error: unknown) => this.#failed(client, script, args, read, error),
+    );
+  }
+
+  #answered<R>(client: RedisClient, read: (answer: unknown) => R, answer: unknown): R {
+    this.#ended(client);
+    if (!this.#greeted) this.#greet(client);
+    return read(answer);
+  }
+
+  async #failed<R>(
+    client: RedisClient,
+    script: Script,
+    args: string[],
+    read: (answer: unknown) => R,
+    error: unknown,
+  ): Promise<R> {
+    let answer: unknown;
     try {
-      const answer = await client.evalsha(script.sha, 1, key, ...args).catch((error: unknown) => {
-        if (!(error instanceof Error) || !/NOSCRIPT/.test(error.message)) throw error;
-        return client.eval(script.text, 1, key, ...args);
-      });
-      if (!this.#greeted) this.#greet(client);
-      return answer;
-    } catch (error) {
-      throw toRedisError(error, this.#lastError);
-    } finally {
+      if (!(error instanceof Error) || !/NOSCRIPT/.test(error.message)) throw error;
+      answer = await client.eval(script.text, 1, ...args);
+    } catch (cause) {
       this.#ended(client);
+      throw toRedisError(cause, this.#lastError);
     }
+    return this.#answered(client, read, answer);
   }
 
   /** A client for subscribing, of the same server; the caller closes it. */

@@ -1,6 +1,6 @@
 import { StoreError, UsageError } from '../../core/errors.js';
 import type { AbandonedRule, Grant, Lease, StoredRecord, StoreKey } from '../../core/record.js';
-import type { ClaimRequest, Settlement } from '../../core/store.js';
+import type { ClaimAnswer, ClaimRequest, Settlement } from '../../core/store.js';
 
 /**
  * A record is one Redis string: a header of 114 ASCII characters in fixed places, then the payload.
@@ -42,7 +42,7 @@ export const FIELDS = {
   hits: [92, 98],
   fingerprint: [98, 114],
 } as const;
-export const HEADER_LENGTH = 114;
+const HEADER_LENGTH = 114;
 export const NO_TOKEN = '-'.repeat(16);
 
 const WELL_FORMED = /^1[PCFRT][rcb][vnp][-saw][\w-]{6}\d{20}[\da-z]{3}[\w-]{32}\d{32}[\w-]{16}/;
@@ -114,8 +114,14 @@ export function statusChar(settlement: Pick<Settlement, 'status' | 'final'>): st
   return settlement.final ? 'F' : 'R';
 }
 
+/** Reads what the claim script answered. */
+export function parseClaim(key: StoreKey, answer: string): ClaimAnswer {
+  if (isGrant(answer)) return { kind: 'acquired', grant: parseGrant(answer) };
+  return { kind: 'existing', record: parseRecord(key, answer) };
+}
+
 /** Reads a grant out of the header that the claim script wrote. */
-export function parseGrant(header: string): Grant {
+function parseGrant(header: string): Grant {
   const ended = header[4];
   const known = ended === 's' || ended === 'a';
   return {
@@ -168,7 +174,7 @@ export function parseRecord(key: StoreKey, reply: string): StoredRecord {
 }
 
 /** Whether the answer to a claim is the header it wrote: the lease was won. */
-export function isGrant(reply: string): boolean {
+function isGrant(reply: string): boolean {
   return reply.charCodeAt(0) === 0x31;
 }
 
