@@ -1,0 +1,71 @@
+/** What users of the neutral API give and get. */
+import type { CodecOptions } from './codec/index.js';
+import type { Attempt } from './core/attempt.js';
+import type { Operation } from './core/execution.js';
+import type { CommonOptions, Remember } from './core/options.js';
+import type { IdempotencyStatus } from './core/record.js';
+import type { LeaseStore } from './core/store.js';
+import type { Logger } from './logging.js';
+
+/** What a reconcile function found out about an abandoned attempt. */
+export type Reconciled<T> = 'run' | { readonly completed: T } | { readonly failed: unknown };
+
+/**
+ * What is done with an abandoned record. `retry` runs the work again (at-least-once); `block` refuses with IN_DOUBT
+ * until a person calls `resolve`; a function asks the provider what happened, under the new lease.
+ */
+export type OnAbandoned<T> =
+  'retry' | 'block' | ((attempt: Attempt) => Reconciled<T> | Promise<Reconciled<T>>);
+
+/** Which record: what stands beside the key. */
+export interface Namespaced {
+  /** Stands first in every address. @default 'idempotency' */
+  prefix?: string;
+  /** The operation. Two operations never share a record. @default 'run' */
+  name?: string;
+  /** The tenant whose keys these are. @default none */
+  scope?: string;
+}
+
+export interface RunOptions<T> extends CommonOptions, Namespaced {
+  /** Fingerprinted: the same key with another payload is refused with KEY_REUSED. @default none */
+  payload?: unknown;
+  /** Aborting it ends this caller's waiting, never the work. @default none */
+  signal?: AbortSignal;
+  /** Which failures are final. @default 'none' */
+  remember?: Remember<unknown>;
+  /** @default 'retry' */
+  onAbandoned?: OnAbandoned<T>;
+}
+
+export interface IdempotencyOptions extends CommonOptions, Namespaced {
+  store: LeaseStore;
+  /** Which failures are final. @default 'none' */
+  remember?: Remember<unknown>;
+  /** How class instances in results are treated. @default refused, with the path named */
+  codec?: CodecOptions;
+  /** Any subset of debug, info, warn, error. @default warnings go to process.emitWarning */
+  logger?: Logger;
+}
+
+/** A record as people see it. Times are milliseconds since 1970. */
+export interface IdempotencyRecord<T = unknown> {
+  key: string;
+  status: IdempotencyStatus;
+  result?: T;
+  error?: unknown;
+  createdAt: number;
+  expiresAt: number;
+  hitCount: number;
+  attempt: number;
+  fence: number;
+}
+
+/** What a face asks for: an operation whose address, fingerprint and label are not made yet. */
+export interface FaceOperation<T> extends Omit<Operation<T>, 'key' | 'label' | 'fingerprint'> {
+  readonly key: unknown;
+  readonly name: string;
+  readonly scope?: string | undefined;
+  readonly prefix?: string | undefined;
+  readonly payload?: unknown;
+}

@@ -1,0 +1,72 @@
+/** The composition root: the only file that may import stores and faces together. */
+import { checkNames } from './core/options.js';
+import type { LeaseStore } from './core/store.js';
+import type { IdempotencyOptions } from './api.js';
+import { createIdempotency } from './idempotency.js';
+import { warnThrough } from './logging.js';
+import { RedisStore } from './stores/redis.js';
+import type { ResultClass } from './task/contract.js';
+import { TaskMiddleware } from './task/middleware.js';
+import { parseTaskDefaults, TASK_DEFAULT_NAMES, type TaskDefaults } from './task/options.js';
+
+export type IdempotencyMiddlewareOptions = TaskDefaults &
+  Pick<IdempotencyOptions, 'codec' | 'logger'> & {
+    /** A URL, an ioredis client, or RedisStore's options. @default process.env.REDIS_URL || 'redis://localhost:6379' */
+    redis?: ConstructorParameters<typeof RedisStore>[0];
+    /** Any store, in the place of Redis. */
+    store?: LeaseStore;
+    /** The framework's Result class, for duplicates. @default learnt from the framework's own Results */
+    Result?: ResultClass;
+  };
+
+const OPTION_NAMES = [...TASK_DEFAULT_NAMES, 'redis', 'store', 'Result', 'codec', 'logger'];
+
+/**
+ * Idempotency for tasks, declared in a task's `static middlewares`, as `[instance, options]` or as the typed
+ * `instance.with<ThisTask>(options)`. Nothing connects before the first task runs.
+ */
+export class IdempotencyMiddleware extends TaskMiddleware {
+  readonly #ownStore: LeaseStore | undefined;
+
+  /**
+   * @param input a Redis URL (default: `process.env.REDIS_URL`, else `redis://localhost:6379`, read at the first use),
+   * or options
+   * @throws UsageError INVALID_OPTIONS
+   */
+  constructor(input: string | IdempotencyMiddlewareOptions = {}) {
+    const options = typeof input === 'string' ? { redis: input } : input;
+    checkNames('IdempotencyMiddleware', options, OPTION_NAMES);
+    const { redis, store, Result, codec, logger, ...defaults } = options;
+    const ownStore = store ? undefined : new RedisStore(redis);
+    const idempotency = createIdempotency({
+      store: store ?? (ownStore as RedisStore),
+      ...(codec && { codec }),
+      ...(logger && { logger }),
+    });
+    const warn = warnThrough(logger);
+    parseTaskDefaults(defaults, warn);
+    super({ idempotency, defaults, Result, warn });
+    this.#ownStore = ownStore;
+  }
+
+  /** Waits for running tasks and unrecorded results, 10 s at most, and closes the connections that it opened. */
+  async close(): Promise<void> {
+    await this.parts.idempotency.close();
+    await this.#ownStore?.close?.();
+  }
+}
+
+// One per URL and process, also where the ESM and the CommonJS build are both loaded.
+const SHARED = Symbol.for('twiceshy.middlewares.1');
+
+/**
+ * The process's one middleware for a Redis URL.
+ * @param url default: `process.env.REDIS_URL`, else `redis://localhost:6379`
+ */
+export function getIdempotencyMiddleware(url?: string): IdempotencyMiddleware {
+  const holder = globalThis as { [SHARED]?: Map<string | undefined, IdempotencyMiddleware> };
+  const shared = (holder[SHARED] ??= new Map());
+  let middleware = shared.get(url);
+  if (!middleware) shared.set(url, (middleware = new IdempotencyMiddleware(url)));
+  return middleware;
+}

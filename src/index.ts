@@ -1,0 +1,42 @@
+/** Public names only. Importing this loads no client library. */
+export {
+  IdempotencyMiddleware,
+  getIdempotencyMiddleware,
+  type IdempotencyMiddlewareOptions,
+} from './defaults.js';
+export { createIdempotency, type Idempotency } from './idempotency.js';
+export type {
+  IdempotencyOptions,
+  IdempotencyRecord,
+  Namespaced,
+  OnAbandoned,
+  Reconciled,
+  RunOptions,
+} from './api.js';
+export { currentAttempt } from './attempt.js';
+export { contextKey, hashKey } from './keys/index.js';
+export type { ClassCodec, CodecOptions } from './codec/index.js';
+export { InMemoryStore } from './stores/memory.js';
+export type { Attempt } from './core/attempt.js';
+export {
+  DuplicateError,
+  IdempotencyError,
+  isIdempotencyError,
+  OutcomeError,
+  StoreError,
+  UsageError,
+  type ErrorCode,
+} from './core/errors.js';
+export type { EventDetail, EventName, Listener, Stats } from './core/events.js';
+export type { CommonOptions, Duration, FailureVerdict, Remember } from './core/options.js';
+export {
+  IdempotencyStatus,
+  type Grant,
+  type Lease,
+  type StoreKey,
+  type StoredRecord,
+} from './core/record.js';
+export type { ClaimAnswer, ClaimRequest, LeaseStore, Replacement, Settlement } from './core/store.js';
+export type { Logger } from './logging.js';
+export type { ContextLike, ResultClass, ResultLike, TaskLike } from './task/contract.js';
+export type { TaskDefaults, TaskOptions, TaskReconciled } from './task/options.js';

@@ -1,0 +1,106 @@
+import { UsageError } from '../core/errors.js';
+import {
+  isResultLike,
+  plainObject,
+  type ResultClass,
+  type ResultLike,
+  type ResultParts,
+  type SavedResult,
+  type TaskInternals,
+} from './contract.js';
+
+type Builder = (task: TaskInternals, saved: SavedResult) => unknown;
+
+/**
+ * Makes Results of the framework's own class without importing the framework: an import might load a second copy,
+ * whose instances its `instanceof` would not know.
+ */
+export class ResultFactory {
+  #learned: unknown;
+
+  /** @param given the class the user named; it comes before everything that was learned */
+  constructor(private readonly given: ResultClass | undefined) {}
+
+  /** Remembers the class of a Result that the framework made. */
+  learn(result: unknown): void {
+    if (this.#learned === undefined && isResultLike(result)) this.#learned = result.constructor;
+  }
+
+  /**
+   * A Result for a duplicate.
+   * @throws UsageError INVALID_OPTIONS when no class is known that makes one
+   */
+  build(task: TaskInternals, saved: SavedResult): ResultLike {
+    for (const candidate of [this.given, this.#learned, classFromTask(task)]) {
+      const built = tryBuild(candidate, task, saved);
+      if (built) return built;
+    }
+    throw new UsageError(
+      'INVALID_OPTIONS',
+      "cannot build a Result for a duplicate: pass your framework's class, new IdempotencyMiddleware({ Result })",
+    );
+  }
+}
+
+function classFromTask(task: TaskInternals): unknown {
+  try {
+    const result = task._createResult?.();
+    return isObject(result) ? result.constructor : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function tryBuild(candidate: unknown, task: TaskInternals, saved: SavedResult): ResultLike | undefined {
+  if (typeof candidate !== 'function' || candidate === Object) return undefined;
+  for (const build of [byConstructor(candidate), byStatics(candidate), byStaticsWithParts(candidate)]) {
+    try {
+      const result = build(task, saved);
+      if (isResultLike(result) && result.status === saved.status && result.reason === saved.reason)
+        return result;
+    } catch {
+      // Not the way this class is made.
+    }
+  }
+  return undefined;
+}
+
+function byConstructor(candidate: object): Builder {
+  return (task, saved) =>
+    Reflect.construct(candidate as new (parts: ResultParts) => unknown, [partsOf(task, saved)]);
+}
+
+type Statics = Record<string, ((...args: unknown[]) => unknown) | undefined>;
+
+/** `Result.failed(task, reason, metadata)`. */
+function byStatics(candidate: object): Builder {
+  const statics = candidate as Statics;
+  return (task, { status, reason, metadata }) =>
+    status === 'success' ? statics.success?.(task, metadata) : statics[status]?.(task, reason, metadata);
+}
+
+/** `Result.failed(task, { reason, metadata, cause })`. */
+function byStaticsWithParts(candidate: object): Builder {
+  return (task, { status, reason, metadata, cause }) =>
+    (candidate as Statics)[status]?.(task, { reason, metadata, cause });
+}
+
+function partsOf(task: TaskInternals, saved: SavedResult): ResultParts {
+  return {
+    task,
+    context: task.context,
+    chain: task.chain,
+    index: task._index,
+    state: saved.status === 'success' ? 'complete' : 'interrupted',
+    status: saved.status,
+    reason: saved.reason,
+    cause: saved.cause,
+    metadata: plainObject(saved.metadata),
+    retries: 0,
+    rolledBack: false,
+  };
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null;
+}

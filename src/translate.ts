@@ -1,0 +1,47 @@
+/** Between what users say and what the engine knows. */
+import type { OnAbandoned, Reconciled } from './api.js';
+import { encodeFailure, type Codec } from './codec/index.js';
+import type { Attempt } from './core/attempt.js';
+import type { EngineParts } from './core/execution.js';
+import type { Remember } from './core/options.js';
+import { failureOutcome, judge, type Outcome } from './core/outcome.js';
+import type { AbandonedRule } from './core/record.js';
+
+/** Work that returns or throws, as work whose every end is an outcome. */
+export function workOf<T>(
+  work: (attempt: Attempt) => T | Promise<T>,
+  remember: Remember<unknown>,
+  rule: AbandonedRule,
+): (attempt: Attempt) => Promise<Outcome<T>> {
+  return async (attempt) => {
+    try {
+      return { kind: 'completed', value: await work(attempt) };
+    } catch (error) {
+      return failureOutcome(judge(remember, error, rule), error);
+    }
+  };
+}
+
+/** A user's reconcile function, as the engine asks it. */
+export function reconcileOf<T>(
+  ask: Extract<OnAbandoned<T>, (attempt: Attempt) => unknown>,
+): (attempt: Attempt) => Promise<Outcome<T> | 'run'> {
+  return async (attempt) => outcomeOf(await ask(attempt));
+}
+
+function outcomeOf<T>(found: Reconciled<T>): Outcome<T> | 'run' {
+  if (found === 'run') return 'run';
+  if ('completed' in found) return { kind: 'completed', value: found.completed };
+  return { kind: 'failed', error: found.failed, final: true };
+}
+
+export function encodeOutcome(codec: Codec, outcome: Outcome<unknown>): ReturnType<EngineParts['encode']> {
+  try {
+    if (outcome.kind === 'completed') return { text: codec.encode(outcome.value) };
+    return { text: encodeFailure(codec, outcome.error) };
+  } catch (error) {
+    const path =
+      typeof error === 'object' && error !== null && 'path' in error ? String(error.path) : 'value';
+    return { path, error };
+  }
+}
