@@ -1,0 +1,85 @@
+import { execFile } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { startRedis, type PrivateRedis } from '../support/redis-server.js';
+
+const run = promisify(execFile);
+const EXAMPLES = fileURLToPath(new URL('../../examples/', import.meta.url));
+const TSX = import.meta.resolve('tsx');
+
+let server: PrivateRedis;
+beforeAll(async () => void (server = await startRedis()));
+afterAll(() => server.stop());
+
+async function outputOf(file: string, env: Record<string, string>): Promise<string> {
+  const options = { env: { ...process.env, NODE_OPTIONS: '', REDIS_URL: '', ...env }, timeout: 30_000 };
+  const { stdout, stderr } = await run(process.execPath, ['--import', TSX, EXAMPLES + file], options);
+  expect(stderr).toBe('');
+  return stdout;
+}
+
+/** What each example prints, where it matters. */
+const STORIES: Record<string, string[]> = {
+  'basic-payment.ts': [
+    'the provider charges 42\nfirst:  success, ch_o-1\nsecond: skipped, Duplicate execution prevented\n',
+  ],
+  'client-request-id.ts': [
+    'first tr_1, retry tr_1',
+    'another amount under the same id: failed, KEY_REUSED',
+    'the same id of another user: tr_2',
+  ],
+  'webhook-return-cached.ts': [
+    'the order is marked as paid\nanswered success',
+    'answered success { statusCode: 200, receivedAt: 1970-01-01T00:00:00.000Z }\nanswered success { statusCode: 200, receivedAt: 1970-01-01T00:00:00.000Z }',
+  ],
+  'vote-fail-on-duplicate.ts': [
+    'second vote: failed, Duplicate execution not allowed, DUPLICATE_EXECUTION',
+    'votes { tea: 2 }',
+  ],
+  'composite-keys.ts': [
+    'true false\ninvoice sent for 2026-10 without coupon\ninvoice sent for 2026-11 without coupon\ninvoice sent for 2026-11 TEA\nskipped: Duplicate execution prevented\n',
+    'failed: ',
+    'month',
+  ],
+  'demo.ts': [
+    'order-1 charged by attempt 1',
+    'charges so far: 1',
+    '1 answer for 10 callers: success: order-2 charged by attempt 1',
+    'charges so far: 2',
+    'failed: [Error] provider timed out',
+    'success: order-3 charged by attempt 2',
+    'success: order-4 charged by attempt 2',
+  ],
+};
+/** These need a store that two processes share. */
+const ON_REDIS_ONLY: Record<string, string[]> = {
+  'crash-and-takeover.ts': [
+    'attempt 1 charges',
+    'the first process was killed',
+    'attempt 2 charges',
+    'success: ch_',
+  ],
+};
+/** Run by jest itself. */
+const TESTS = ['unit-test-with-mock.test.ts'];
+
+test('every example is run by this suite', () => {
+  const known = [...Object.keys(STORIES), ...Object.keys(ON_REDIS_ONLY), ...TESTS];
+  expect(readdirSync(EXAMPLES).sort()).toEqual(known.sort());
+});
+
+describe.each(Object.entries(STORIES))('%s', (file, lines) => {
+  test.each(['memory', 'Redis'])('tells its story on %s', async (store) => {
+    const output = await outputOf(file, store === 'Redis' ? { REDIS_URL: server.url } : {});
+    for (const line of lines) expect(output).toContain(line);
+  });
+});
+
+test.each(Object.entries(ON_REDIS_ONLY))('%s tells its story on Redis', async (file, lines) => {
+  const output = await outputOf(file, { REDIS_URL: server.url });
+  for (const line of lines) expect(output).toContain(line);
+  // The key for the provider is stable across the crash.
+  expect(new Set(output.match(/[0-9a-f]{32}/g)).size).toBe(1);
+});
