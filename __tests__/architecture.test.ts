@@ -1,0 +1,301 @@
+import { describe, expect, test } from '@jest/globals';
+import { readdirSync, readFileSync } from 'node:fs';
+import { posix } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import ts from 'typescript';
+
+/**
+ * The house rules, read from the folders and not from the lint configuration, so that they hold when that one is
+ * edited, and for what lint does not see: dynamic imports, cycles, missing contract tests.
+ */
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const MAX_LINES = 250;
+type Files = ReadonlyMap<string, string>;
+
+interface Import {
+  readonly kind: 'value' | 'type' | 'dynamic';
+  readonly from: string;
+  /** A path in src, or the specifier of a package. */
+  readonly to: string;
+}
+
+interface Rule {
+  readonly of: RegExp;
+  readonly may: string;
+  readonly values: RegExp;
+  readonly types?: RegExp;
+}
+
+const FACE = {
+  may: 'import core, keys, codec, idempotency, attempt and its own internal/: no store, no other face',
+  values: /^(core|keys|codec)\/|^(api|idempotency|attempt)\.ts$|^node:/,
+};
+/** The first that fits counts. A file may also import its own folder, but for a store. */
+const RULES: readonly Rule[] = [
+  { of: /^core\//, may: 'import only core, and no node:*', values: /^core\// },
+  {
+    of: /^(keys|codec)\//,
+    may: 'import only values, core/errors, and the types of core/record',
+    values: /^values\/|^core\/errors\.ts$|^node:/,
+    types: /^core\/record\.ts$/,
+  },
+  { of: /^values\//, may: 'import only core/errors', values: /^core\/errors\.ts$/ },
+  {
+    of: /^stores\/internal\//,
+    may: 'import core/{record,store,errors} and its neighbours: no engine, no store',
+    values: /^core\/(record|store|errors)\.ts$|^stores\/internal\/|^node:/,
+  },
+  {
+    of: /^stores\//,
+    may: 'import core/{record,store,errors} and internal/: no engine, no other store',
+    values: /^core\/(record|store|errors)\.ts$|^stores\/internal\/|^node:/,
+  },
+  { ...FACE, of: /^(task|function|http|queue)\// },
+  { of: /^testing\//, may: 'import only core', values: /^core\/|^node:/ },
+  { of: /^pipeline\//, may: 'import nothing', values: /^$/ },
+  { of: /^(index|defaults)\.ts$/, may: 'bring all together', values: /^(?!node:)/ },
+  {
+    of: /^[\w-]+\.ts$/,
+    may: 'import core, keys, codec and their like: no store, no face',
+    values: /^(core|keys|codec)\/|^(?!index|defaults)[\w-]+\.ts$|^node:/,
+  },
+];
+
+/** Packages that users bring, and the only folders that may know of them; never by a static import. */
+const PEERS: readonly { readonly of: RegExp; readonly name: RegExp }[] = [
+  { of: /^stores\//, name: /^(ioredis|pg|@aws-sdk\/.+)$/ },
+  { of: /^http\//, name: /^(express|fastify)$/ },
+  { of: /^queue\//, name: /^(bullmq|amqplib|@aws-sdk\/.+)$/ },
+];
+
+const src = readFiles('src');
+
+describe('architecture', () => {
+  test('every import is one that its folder may make', () => {
+    expect(forbiddenImports(src)).toEqual([]);
+  });
+
+  test('there is no circular import, types included', () => {
+    expect(cycles(src)).toEqual([]);
+  });
+
+  test('index.ts holds names only', () => {
+    expect(statementsOfIndex(src)).toEqual([]);
+  });
+
+  test(`a file in src has ${MAX_LINES} lines of code at most`, () => {
+    expect(longFiles(src)).toEqual([]);
+  });
+
+  test('every store is run by the contract suite', () => {
+    expect(storesWithoutContract(src, readFiles('__tests__/contract'))).toEqual([]);
+  });
+
+  test('package.json exports, tsup entries and tsconfig paths name the same subpaths and files', () => {
+    const { exports } = JSON.parse(read('package.json')) as { exports: Record<string, unknown> };
+    const { compilerOptions } = JSON.parse(read('tsconfig.json')) as { compilerOptions: { paths: Paths } };
+    const entries = tsupEntries(read('tsup.config.ts'));
+    const subpaths = Object.keys(entries).map((entry) => (entry === 'index' ? '.' : `./${entry}`));
+
+    expect(Object.keys(exports).filter((subpath) => subpath !== './package.json')).toEqual(subpaths);
+    expect(exports).toEqual({
+      ...Object.fromEntries(Object.keys(entries).map(exportOf)),
+      './package.json': './package.json',
+    });
+    expect(compilerOptions.paths).toEqual(Object.fromEntries(Object.entries(entries).map(pathOf)));
+    for (const file of Object.values(entries)) expect([...src.keys()]).toContain(file.replace('src/', ''));
+  });
+});
+
+describe('the rules bite', () => {
+  const exceptMissing = (path: string): boolean => !path.includes('missing');
+
+  test.each([
+    ['core/a.ts', "import '../keys/b.js'"],
+    ['core/a.ts', "import { createHash } from 'node:crypto'"],
+    ['core/a.ts', "export const load = () => import('../stores/memory.js')"],
+    ['core/a.ts', "import type { Redis } from 'ioredis'"],
+    ['keys/a.ts', "import { isLive } from '../core/record.js'"],
+    ['keys/a.ts', "import { type StoredRecord } from '../core/record.js'"],
+    ['codec/a.ts', "import '../keys/b.js'"],
+    ['stores/a.ts', "import './b.js'"],
+    ['stores/a.ts', "import type { Engine } from '../core/engine.js'"],
+    ['stores/a.ts', "import { Redis } from 'ioredis'"],
+    ['stores/a.ts', "import { type Redis } from 'ioredis'"],
+    ['stores/internal/a.ts', "export * from '../memory.js'"],
+    ['task/a.ts', "import type { InMemoryStore } from '../stores/memory.js'"],
+    ['task/a.ts', "type Store = import('../stores/memory.js').InMemoryStore"],
+    ['task/a.ts', "import '../function/b.js'"],
+    ['task/a.ts', "import '../defaults.js'"],
+    ['task/a.ts', "await import('ioredis')"],
+    ['http/internal/a.ts', "import '../../queue/b.js'"],
+    ['pipeline/a.ts', "import 'node:crypto'"],
+    ['idempotency.ts', "import './stores/memory.js'"],
+    ['attempt.ts', "import './defaults.js'"],
+    ['elsewhere/a.ts', "import 'node:fs'"],
+    ['task/a.ts', "import 'lodash'"],
+    ['task/a.ts', "import './missing.js'"],
+  ])('%s must not contain: %s', (path, text) => {
+    expect(forbiddenImports(new Map([[path, text]]), exceptMissing)).toEqual([expect.stringContaining(path)]);
+  });
+
+  test.each([
+    ['core/a.ts', "import './errors.js'"],
+    ['codec/a.ts', "import type { StoredRecord } from '../core/record.js'"],
+    ['stores/a.ts', "export const load = () => import('ioredis')"],
+    ['stores/a.ts', "import type { Redis } from 'ioredis'"],
+    ['http/a.ts', "import '../core/engine.js'; import '../idempotency.js'"],
+  ])('%s may contain: %s', (path, text) => {
+    expect(forbiddenImports(new Map([[path, text]]), exceptMissing)).toEqual([]);
+  });
+
+  test('a cycle, a long file, a statement in index.ts and an untested store are found', () => {
+    const loop = new Map([
+      ['a.ts', "import type { B } from './b.js'"],
+      ['b.ts', "export const a = () => import('./a.js')"],
+    ]);
+    expect(cycles(loop)).toEqual(['a.ts -> b.ts -> a.ts: circular']);
+    const lines = (count: number, line: string) => new Map([['a.ts', `${line}\n`.repeat(count)]]);
+    expect(longFiles(lines(MAX_LINES + 1, 'f();'))).toHaveLength(1);
+    expect(longFiles(lines(MAX_LINES, 'f(); // why\n\n// a comment\n  /** doc\n * more\n */'))).toEqual([]);
+    expect(statementsOfIndex(new Map([['index.ts', "import './a.js'"]]))).toHaveLength(1);
+    const untested = new Map([['x.test.ts', "import { DueStore } from '../../src/stores/due.js'"]]);
+    expect(storesWithoutContract(new Map([['stores/due.ts', '']]), untested)).toHaveLength(1);
+  });
+});
+
+function forbiddenImports(files: Files, exists = (path: string) => files.has(path)): string[] {
+  return [...files].flatMap(([path, text]) => {
+    const rule = RULES.find(({ of }) => of.test(path));
+    if (!rule) return [`${path}: no rule for its folder; decide in RULES who may import whom`];
+    return importsOf(path, text)
+      .map((each) => ({ each, fault: faultOf(each, rule, exists) }))
+      .flatMap(({ each, fault }) => (fault ? [`${path} imports ${each.to} (${each.kind}): ${fault}`] : []));
+  });
+}
+
+function faultOf(
+  { kind, from, to }: Import,
+  rule: Rule,
+  exists: (path: string) => boolean,
+): string | undefined {
+  const isLocal = to.endsWith('.ts');
+  if (isLocal && !exists(to)) return 'there is no such file';
+  const isPeer = PEERS.some(({ of, name }) => of.test(from) && name.test(to));
+  if (isPeer)
+    return kind === 'value' ? 'a client library is loaded by import(), or named by import type' : undefined;
+  if (!isLocal && !/^node:/.test(to)) return 'no such package here; PEERS says who may know of which';
+  const isOwn =
+    isLocal && from.includes('/') && folderOf(from) === folderOf(to) && folderOf(from) !== 'stores';
+  const allowed = isOwn || rule.values.test(to) || (kind === 'type' && rule.types?.test(to) === true);
+  return allowed ? undefined : `${folderOf(from)} may ${rule.may}`;
+}
+
+const folderOf = (path: string): string => path.split('/')[0] ?? path;
+
+function importsOf(from: string, text: string): Import[] {
+  const found: Import[] = [];
+  const add = (kind: Import['kind'], node: ts.Node | undefined): void => {
+    if (!node || !ts.isStringLiteralLike(node)) return;
+    const isLocal = node.text.startsWith('.');
+    const to = isLocal ? posix.join(posix.dirname(from), node.text).replace(/\.js$/, '.ts') : node.text;
+    found.push({ kind, from, to });
+  };
+  const visit = (node: ts.Node): void => {
+    // `import { type A }` still loads the module: only `import type` is erased.
+    if (ts.isImportDeclaration(node)) {
+      const isType = node.importClause?.phaseModifier === ts.SyntaxKind.TypeKeyword;
+      add(isType ? 'type' : 'value', node.moduleSpecifier);
+    } else if (ts.isExportDeclaration(node)) add(node.isTypeOnly ? 'type' : 'value', node.moduleSpecifier);
+    else if (ts.isImportTypeNode(node) && ts.isLiteralTypeNode(node.argument))
+      add('type', node.argument.literal);
+    else if (ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword)
+      add('dynamic', node.arguments[0]);
+    ts.forEachChild(node, visit);
+  };
+  visit(parse(from, text));
+  return found;
+}
+
+function cycles(files: Files): string[] {
+  const found: string[] = [];
+  const done = new Set<string>();
+  const visit = (path: string, trail: readonly string[]): void => {
+    const at = trail.indexOf(path);
+    if (at >= 0) found.push(`${[...trail.slice(at), path].join(' -> ')}: circular`);
+    if (at >= 0 || done.has(path)) return;
+    for (const { to } of importsOf(path, files.get(path) ?? ''))
+      if (files.has(to)) visit(to, [...trail, path]);
+    done.add(path);
+  };
+  for (const path of files.keys()) visit(path, []);
+  return found;
+}
+
+function statementsOfIndex(files: Files): string[] {
+  const statements = parse('index.ts', files.get('index.ts') ?? '').statements;
+  return statements
+    .filter((statement) => !(ts.isExportDeclaration(statement) && statement.moduleSpecifier))
+    .map((statement) => `index.ts: only "export ... from", not ${statement.getText()}`);
+}
+
+function longFiles(files: Files): string[] {
+  return [...files]
+    .map(([path, text]) => ({ path, lines: linesOfCode(text) }))
+    .filter(({ lines }) => lines > MAX_LINES)
+    .map(({ path, lines }) => `${path}: ${lines} lines of code, ${MAX_LINES} at most`);
+}
+
+/** Without comments and blank lines, so that nobody saves on either. */
+function linesOfCode(text: string): number {
+  const code = text.replaceAll(/^\s*\/\*[^]*?\*\//gm, '').split('\n');
+  return code.filter((line) => !/^\s*(\/\/.*)?$/.test(line)).length;
+}
+
+function storesWithoutContract(files: Files, contract: Files): string[] {
+  const stores = [...files.keys()].filter((path) => /^stores\/[^/]+\.ts$/.test(path));
+  const tests = [...contract].filter(([path]) => path.endsWith('.test.ts')).map(([, text]) => text);
+  const isRun = (store: string): boolean =>
+    tests.some(
+      (text) =>
+        text.includes(`/src/${store.replace('.ts', '.js')}'`) && text.includes('describeStoreContract('),
+    );
+  return stores
+    .filter((store) => !isRun(store))
+    .map((store) => `${store}: no test in __tests__/contract calls describeStoreContract() with it`);
+}
+
+type Paths = Record<string, string[]>;
+
+function tsupEntries(config: string): Record<string, string> {
+  const block = /entry: \{([^}]*)\}/.exec(config)?.[1] ?? '';
+  const entries = [...block.matchAll(/'?([\w-]+)'?: '([^']+)'/g)];
+  return Object.fromEntries(entries.map(([, name = '', file = '']) => [name, file]));
+}
+
+function exportOf(entry: string): [string, object] {
+  const conditions = (types: string, code: string): object => ({
+    types: `./dist/${entry}.${types}`,
+    default: `./dist/${entry}.${code}`,
+  });
+  const subpath = entry === 'index' ? '.' : `./${entry}`;
+  return [subpath, { import: conditions('d.ts', 'js'), require: conditions('d.cts', 'cjs') }];
+}
+
+function pathOf([entry, file]: [string, string]): [string, string[]] {
+  return [entry === 'index' ? 'twiceshy' : `twiceshy/${entry}`, [`./${file}`]];
+}
+
+function parse(path: string, text: string): ts.SourceFile {
+  return ts.createSourceFile(path, text, ts.ScriptTarget.ES2022, true);
+}
+
+function read(path: string): string {
+  return readFileSync(`${ROOT}${path}`, 'utf8');
+}
+
+function readFiles(folder: string): Files {
+  const paths = readdirSync(`${ROOT}${folder}`, { recursive: true, encoding: 'utf8' });
+  const files = paths.filter((path) => path.endsWith('.ts')).sort();
+  return new Map(files.map((path) => [path.replaceAll('\\', '/'), read(`${folder}/${path}`)]));
+}
