@@ -2,7 +2,7 @@ import tseslint from 'typescript-eslint';
 
 const nodeBuiltins = '^node:';
 const core = (name) => `^(\\.\\./)+core/${name}\\.js$`;
-const shared = '^(\\.\\./)+((core|keys|codec)/[\\w.-]+|idempotency|attempt)\\.js$';
+const shared = '^(\\.\\./)+((core|keys|codec)/[\\w.-]+|api|idempotency|attempt)\\.js$';
 const ownFolder = '^\\./([\\w.-]+/)*[\\w.-]+\\.js$';
 const ownFolderFromInternal = '^\\.\\./[\\w.-]+\\.js$';
 
@@ -39,11 +39,12 @@ const boundaries = [
   mayImport('core/**', { values: [ownFolder], sentence: 'imports only core, and no node:*' }),
   ...['keys', 'codec'].map((folder) =>
     mayImport(`${folder}/**`, {
-      values: [ownFolder, core('errors'), nodeBuiltins, ...(folder === 'codec' ? ['^devalue$'] : [])],
+      values: [ownFolder, '^\\.\\./values/', core('errors'), nodeBuiltins],
       types: [core('record')],
-      sentence: 'imports no other folder but core/errors and the types of core/record',
+      sentence: 'imports no other folder but values, core/errors and the types of core/record',
     }),
   ),
+  mayImport('values/**', { values: [ownFolder, core('errors')], sentence: 'imports only core/errors' }),
   mayImport('stores/*', {
     values: ['^\\./internal/', storeParts, nodeBuiltins],
     sentence: 'imports core/{record,store,errors} and its internal/: no engine, no other store',

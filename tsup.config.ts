@@ -12,11 +12,8 @@ export default defineConfig({
   // One copy of every class and of every piece of state, whichever subpaths are imported. In CommonJS it
   // also turns `import('ioredis')` into a require that jest can mock.
   splitting: true,
-  sourcemap: true,
   clean: true,
   dts: { compilerOptions: { ignoreDeprecations: '6.0' } },
   removeNodeProtocol: false,
-  // ESM only, so that it must be inside our CommonJS build; its licence travels along.
-  noExternal: ['devalue'],
   external: ['ioredis'],
 });

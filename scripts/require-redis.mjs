@@ -2,6 +2,8 @@
 import { findRedisServer } from './find-redis.mjs';
 
 if (!findRedisServer()) {
-  console.error('twiceshy: the tests need redis-server or valkey-server on PATH. Run "npm run setup" once to install it.');
+  console.error(
+    'twiceshy: the tests need redis-server or valkey-server on PATH. Run "npm run setup" once to install it.',
+  );
   process.exit(1);
 }
