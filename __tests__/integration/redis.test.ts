@@ -60,7 +60,9 @@ describe('round trips', () => {
 
   test('1,000 duplicates in one process of a key that runs in another: at most 3 script calls in all', async () => {
     const [owner, other] = [instance(), instance()];
+    // Loads the scripts: a first use is two calls, EVALSHA and EVAL.
     await other.run('warm', () => 1);
+    await other.get('warm');
     const gate = deferred<string>();
     const started = nextEvent(owner, 'miss');
     const first = owner.run('k', () => gate.promise);
