@@ -14,7 +14,7 @@ try {
   console.log(
     '| against bare ioredis, as a ratio of the medians of rounds | 1 in flight | 64 in flight |\n|---|---|---|',
   );
-  const rows = await speed(redis.url, isQuick ? { rounds: 5, count: 2_000 } : { rounds: 21, count: 6_000 });
+  const rows = await speed(redis.url, isQuick ? { rounds: 5, count: 2_000 } : { rounds: 15, count: 4_000 });
   for (const bytes of [200, 4_096]) {
     for (const what of ['first run', 'duplicate'] as const) {
       const cell = (inFlight: number) =>

@@ -3,17 +3,16 @@ const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789
 const TOKEN_LENGTH = 16;
 const POOL_TOKENS = 256;
 
-const pool = new Uint8Array(TOKEN_LENGTH * POOL_TOKENS);
-let used = pool.length;
+const bytes = new Uint8Array(TOKEN_LENGTH * POOL_TOKENS);
+let pool = '';
+let used = 0;
 
 /** A new owner token: 16 characters of `A-Z a-z 0-9 - _`, random, one per attempt. */
 export function newToken(): string {
+  // One system call and one text for many tokens: this is on the path of every run.
   if (used === pool.length) {
-    // One system call for many tokens: this is on the path of every first run.
-    globalThis.crypto.getRandomValues(pool);
+    pool = Array.from(globalThis.crypto.getRandomValues(bytes), (byte) => ALPHABET.charAt(byte & 63)).join('');
     used = 0;
   }
-  let token = '';
-  for (const end = used + TOKEN_LENGTH; used < end; used++) token += ALPHABET.charAt((pool[used] ?? 0) & 63);
-  return token;
+  return pool.slice(used, (used += TOKEN_LENGTH));
 }
