@@ -11,7 +11,9 @@ let used = 0;
 export function newToken(): string {
   // One system call and one text for many tokens: this is on the path of every run.
   if (used === pool.length) {
-    pool = Array.from(globalThis.crypto.getRandomValues(bytes), (byte) => ALPHABET.charAt(byte & 63)).join('');
+    pool = Array.from(globalThis.crypto.getRandomValues(bytes), (byte) => ALPHABET.charAt(byte & 63)).join(
+      '',
+    );
     used = 0;
   }
   return pool.slice(used, (used += TOKEN_LENGTH));
