@@ -3,7 +3,7 @@ import { callStore } from './calls.js';
 import { Caller } from './caller.js';
 import { isIdempotencyError, StoreError, toStoreError, type IdempotencyError } from './errors.js';
 import type { EventName } from './events.js';
-import { Execution, patienceOf, type Ending, type EngineParts, type Operation } from './execution.js';
+import { Execution, withdraw, type Ending, type EngineParts, type Operation } from './execution.js';
 import { Flight, flightsOf, type Sight } from './flight.js';
 import { IN_DOUBT_RETENTION_MS } from './options.js';
 import type { Answer } from './outcome.js';
@@ -138,16 +138,9 @@ export class Engine {
       return this.#execute(flight, caller, leaseOf(request, grant), undefined);
     }
     // The command may have been executed, or may be yet: no ghost of it may hold the key (G8).
-    if (isIdempotencyError(error, 'STORE_UNAVAILABLE')) this.#withdraw(caller, request.token);
+    if (isIdempotencyError(error, 'STORE_UNAVAILABLE')) withdraw(this.parts, caller.op, request.token);
     this.#land(flight, caller, { kind: 'failed', error });
     return { kind: 'refused', error };
-  }
-
-  #withdraw<T>(caller: Caller<T>, token: string): void {
-    const { key, policy } = caller.op;
-    const command = () => this.parts.store.release(key, token);
-    const patience = patienceOf(policy, policy.storeTimeoutMs);
-    this.parts.background.start({ operation: 'withdraw a claim', command, ...patience });
   }
 
   /** @param claimSentMs when the claim was sent; undefined for work that runs unprotected */
@@ -159,7 +152,7 @@ export class Engine {
   ): Promise<Step<T>> {
     const execution = new Execution(this.parts, caller.op, lease, claimSentMs);
     if (!execution.holds || caller.op.signal?.aborted || this.#onIdle) {
-      this.#withdraw(caller, lease.token);
+      withdraw(this.parts, caller.op, lease.token);
       this.#land(flight, caller, { kind: 'again' });
       return AGAIN;
     }
@@ -253,7 +246,7 @@ const UNPROTECTED: Omit<Grant, 'token' | 'createdAtMs'> = {
   failures: 0,
   previousToken: undefined,
   previousEnd: undefined,
-  leaseEndsAtMs: 9_999_999_999_999,
+  leaseEndsAtMs: Infinity,
 };
 
 function claimRequest<T>({ op, replacing }: Caller<T>): ClaimRequest {

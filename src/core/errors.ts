@@ -76,6 +76,15 @@ export function isIdempotencyError(error: unknown, code?: ErrorCode): error is I
   return code === undefined || ('code' in error && error.code === code);
 }
 
+/** The refusal of a record that belongs to another prefix, scope or name (G10). */
+export function anotherIdentity(address: string): UsageError {
+  return new UsageError(
+    'INVALID_KEY',
+    `another identity's record stands at ${JSON.stringify(address)}: its prefix, scope and name read the same as yours once ` +
+      'joined by ":". Give one of the two another prefix, scope or name',
+  );
+}
+
 /** Any error as a {@link StoreError}, the foreign one as its cause. */
 export function toStoreError(error: unknown, operation: string): IdempotencyError {
   if (isIdempotencyError(error)) return error;

@@ -126,18 +126,14 @@ export class Execution<T> implements Leaseholder {
   }
 
   async #release(outcome: Outcome<T>): Promise<Ending<T>> {
-    const { store, background } = this.parts;
     const { policy, key } = this.op;
-    const command = () => store.release(key, this.attempt.lease.token);
+    const { token } = this.attempt.lease;
+    const command = () => this.parts.store.release(key, token);
     try {
       await callStore('release a claim', command, policy.storeTimeoutMs);
     } catch (error) {
       this.emit('store-error', { error });
-      background.start({
-        operation: 'release a claim',
-        command,
-        ...patienceOf(policy, policy.storeTimeoutMs),
-      });
+      withdraw(this.parts, this.op, token);
     }
     return { outcome, fate: 'released', final: false, record: undefined };
   }
@@ -216,8 +212,15 @@ export class Execution<T> implements Leaseholder {
   }
 }
 
+/** Undoes a claim in the background, also one that the store has yet to execute. */
+export function withdraw<T>(parts: EngineParts, { key, policy }: Operation<T>, token: string): void {
+  const command = () => parts.store.release(key, token);
+  const patience = patienceOf(policy, policy.storeTimeoutMs);
+  parts.background.start({ operation: 'withdraw a claim', command, ...patience });
+}
+
 /** How long the store is told in the background what it could not be told in time. */
-export function patienceOf({ storeTimeoutMs, ttlMs }: RunPolicy, keepAliveMs: number) {
+function patienceOf({ storeTimeoutMs, ttlMs }: RunPolicy, keepAliveMs: number) {
   return { timeoutMs: storeTimeoutMs, giveUpAfterMs: ttlMs, keepAliveMs };
 }
 

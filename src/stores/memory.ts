@@ -1,7 +1,7 @@
+import { anotherIdentity } from '../core/errors.js';
 import type { Lease, StoreKey, StoredRecord } from '../core/record.js';
 import type { ClaimAnswer, ClaimRequest, LeaseStore, Replacement, Settlement } from '../core/store.js';
 import {
-  ambiguous,
   asRecord,
   granted,
   isOpen,
@@ -97,12 +97,7 @@ export class InMemoryStore implements LeaseStore {
         key,
         isThere ? withdrawn(prior, token) : this.#tombstone(key, token, found?.fence, MARK_MS),
       );
-    } else if (
-      found.status !== 'COMPLETED' &&
-      !found.final &&
-      found.leaseEndsAtMs <= nowMs() &&
-      found.token !== token
-    ) {
+    } else if (!found.final && found.leaseEndsAtMs <= nowMs() && found.token !== token) {
       this.#records.set(key.address, withdrawn(found, token));
     }
     return undone;
@@ -170,7 +165,7 @@ export class InMemoryStore implements LeaseStore {
       this.#records.delete(key.address);
       return undefined;
     }
-    if (found.digest !== key.digest) throw ambiguous(key);
+    if (found.digest !== key.digest) throw anotherIdentity(key.address);
     return found;
   }
 

@@ -1,4 +1,4 @@
-import { UsageError } from '../core/errors.js';
+import { anotherIdentity, UsageError } from '../core/errors.js';
 import type { Lease, StoredRecord, StoreKey } from '../core/record.js';
 import type { ClaimAnswer, ClaimRequest, LeaseStore, Replacement, Settlement } from '../core/store.js';
 import { looksLikeClient, requireScripting, type RedisClient } from './internal/redis-client.js';
@@ -133,7 +133,7 @@ export class RedisStore implements LeaseStore {
         ? [replacement.force ? '1' : '0', TOMBSTONE_MS, 'Tn', format.NO_TOKEN, '']
         : resolution(replacement);
     return await this.#connection.run(script.OVERRIDE, [key.address, key.digest, ...change], (answer) => {
-      if (answer === 3) throw format.anotherIdentity(key);
+      if (answer === 3) throw anotherIdentity(key.address);
       return answer === 1 ? 'done' : answer === 2 ? 'live' : 'absent';
     });
   }

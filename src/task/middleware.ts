@@ -1,19 +1,19 @@
 import type { Attempt } from '../core/attempt.js';
 import { DuplicateError, isIdempotencyError, UsageError, type ErrorCode } from '../core/errors.js';
 import { show } from '../core/options.js';
-import { failureOutcome, type Answer, type Outcome } from '../core/outcome.js';
+import { failureOutcome, type Answer, type DuplicateAnswer, type Outcome } from '../core/outcome.js';
 import type { StoredRecord } from '../core/record.js';
 import type { IdempotencyRecord } from '../api.js';
 import type { Idempotency } from '../idempotency.js';
 import { capture, type Live } from './capture.js';
 import { applyChanges, fillGaps } from './context-changes.js';
 import {
+  checkContext,
   isSavedResult,
   type ContextLike,
   type ResultClass,
   type ResultLike,
   type SavedResult,
-  checkContext,
   type TaskInternals,
   type TaskLike,
 } from './contract.js';
@@ -142,11 +142,7 @@ export class TaskMiddleware {
     }
   }
 
-  #savedForDuplicate(
-    how: 'replay' | 'skip' | 'fail',
-    record: StoredRecord,
-    context: ContextLike,
-  ): SavedResult {
+  #savedForDuplicate(how: DuplicateAnswer, record: StoredRecord, context: ContextLike): SavedResult {
     if (how === 'replay') {
       const saved = this.#read(record);
       (record.format === 'recipe' ? fillGaps : applyChanges)(saved, context);

@@ -1,4 +1,3 @@
-import { UsageError } from '../../core/errors.js';
 import type { AbandonedRule, Lease, StoreKey, StoredRecord } from '../../core/record.js';
 import type { ClaimAnswer } from '../../core/store.js';
 
@@ -94,12 +93,4 @@ export function asRecord(kept: Kept): StoredRecord {
     leaseRemainingMs: status === 'IN_PROGRESS' ? kept.leaseEndsAtMs - nowMs() : 0,
     format: 'twiceshy',
   };
-}
-
-export function ambiguous(key: StoreKey): UsageError {
-  return new UsageError(
-    'INVALID_KEY',
-    `the record at "${key.address}" belongs to another prefix, scope or name whose address reads the same; ` +
-      'choose names that do not run into each other',
-  );
 }

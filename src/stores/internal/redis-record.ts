@@ -1,4 +1,4 @@
-import { StoreError, UsageError } from '../../core/errors.js';
+import { anotherIdentity, StoreError, UsageError } from '../../core/errors.js';
 import type { AbandonedRule, Grant, Lease, StoredRecord, StoreKey } from '../../core/record.js';
 import type { ClaimAnswer, ClaimRequest, Settlement } from '../../core/store.js';
 
@@ -149,7 +149,7 @@ export function parseRecord(key: StoreKey, reply: string): StoredRecord {
   const raw = reply.slice(VALUE_AT);
   if (raw.startsWith('{')) return recipeRecord(raw, expiry(reply));
   if (!WELL_FORMED.test(raw)) throw corrupt(key, raw);
-  if (raw.slice(5, 11) !== key.digest) throw anotherIdentity(key);
+  if (raw.slice(5, 11) !== key.digest) throw anotherIdentity(key.address);
   const status = raw[1]!;
   const fingerprint = raw.slice(98, 114);
   const running = status === 'P';
@@ -222,15 +222,6 @@ function corrupt(key: StoreKey, raw: string): StoreError {
     newer
       ? `the record at ${shown(key)} was written by a newer version of twiceshy (format ${raw[0]!}): upgrade this process`
       : `the value at ${shown(key)} is not a record of twiceshy: look at it, then forget() or resolve() the key`,
-  );
-}
-
-/** The refusal of a record that belongs to another identity. */
-export function anotherIdentity(key: StoreKey): UsageError {
-  return new UsageError(
-    'INVALID_KEY',
-    `another identity's record stands at ${shown(key)}: its prefix, scope and name read the same as yours once ` +
-      'joined by ":". Give one of the two another prefix, scope or name',
   );
 }
 
