@@ -1,8 +1,8 @@
 import type { ClaimAnswer, ClaimRequest, LeaseStore, Replacement, Settlement } from '../../src/core/store.js';
 import { StoreError } from '../../src/core/errors.js';
-import type { Lease, StoreKey, StoredRecord } from '../../src/core/record.js';
+import type { Lease, RecordedStep, StoreKey, StoredRecord } from '../../src/core/record.js';
 
-export type StoreOperation = 'claim' | 'renew' | 'settle' | 'release' | 'read' | 'override';
+export type StoreOperation = 'claim' | 'renew' | 'step' | 'settle' | 'release' | 'read' | 'override';
 /** Called before (`sent`) and after (`answered`) a command; may wait, or throw in the place of the answer. */
 export type Fault = (moment: 'sent' | 'answered') => void | Promise<void>;
 
@@ -14,6 +14,7 @@ export class FaultyStore implements LeaseStore {
   readonly calls: Record<StoreOperation, number> = {
     claim: 0,
     renew: 0,
+    step: 0,
     settle: 0,
     release: 0,
     read: 0,
@@ -39,6 +40,9 @@ export class FaultyStore implements LeaseStore {
   }
   renew(key: StoreKey, lease: Lease): Promise<number | false> {
     return this.#through('renew', () => this.inner.renew(key, lease));
+  }
+  step(key: StoreKey, lease: Lease, step: RecordedStep): Promise<boolean> {
+    return this.#through('step', () => this.inner.step(key, lease, step));
   }
   settle(key: StoreKey, lease: Lease, settlement: Settlement): Promise<boolean> {
     return this.#through('settle', () => this.inner.settle(key, lease, settlement));

@@ -8,7 +8,7 @@ import { Flight, flightsOf, type Sight } from './flight.js';
 import { IN_DOUBT_RETENTION_MS } from './options.js';
 import type { Answer } from './outcome.js';
 import { LEFT, TIMED_OUT } from './patience.js';
-import { leaseOf, type Grant, type Lease, type StoredRecord } from './record.js';
+import { leaseOf, NO_STEPS, type Grant, type Lease, type StoredRecord } from './record.js';
 import type { ClaimAnswer, ClaimRequest } from './store.js';
 import { monotonicMs } from './timers.js';
 import { newToken } from './token.js';
@@ -247,6 +247,7 @@ const UNPROTECTED: Omit<Grant, 'token' | 'createdAtMs'> = {
   previousToken: undefined,
   previousEnd: undefined,
   leaseEndsAtMs: Infinity,
+  steps: NO_STEPS,
 };
 
 function claimRequest<T>({ op, replacing }: Caller<T>): ClaimRequest {

@@ -64,6 +64,15 @@ export interface StoredRecord {
   readonly format: 'twiceshy' | 'recipe';
 }
 
+/** The recorded result of a step: a later attempt gets it back instead of running the step. */
+export interface RecordedStep {
+  readonly name: string;
+  /** The encoded result; undefined when the step was recorded as done without its value. */
+  readonly payload: string | undefined;
+}
+
+export const NO_STEPS: readonly RecordedStep[] = [];
+
 /** What a won claim grants. */
 export interface Grant {
   readonly token: string;
@@ -78,6 +87,8 @@ export interface Grant {
   readonly createdAtMs: number;
   /** On the store's clock. */
   readonly leaseEndsAtMs: number;
+  /** The steps that earlier attempts recorded; in a running attempt's lease, its own as well. */
+  readonly steps: readonly RecordedStep[];
 }
 
 /** A grant with the terms it was claimed under: all that is needed to write the record again over absence. */
@@ -107,6 +118,7 @@ export function leaseOf(terms: LeaseTerms, grant: Grant): Lease {
     previousEnd: grant.previousEnd,
     createdAtMs: grant.createdAtMs,
     leaseEndsAtMs: grant.leaseEndsAtMs,
+    steps: grant.steps,
   };
 }
 

@@ -1,4 +1,4 @@
-import type { Grant, Lease, LeaseTerms, StoreKey, StoredRecord } from './record.js';
+import type { Grant, Lease, LeaseTerms, RecordedStep, StoreKey, StoredRecord } from './record.js';
 
 export interface ClaimRequest extends LeaseTerms {
   /** The owner token of the attempt: random, one per attempt, 16 characters of `A-Z a-z 0-9 - _`. */
@@ -35,7 +35,7 @@ export type Replacement =
  * or retries. An unreachable store rejects with a {@link StoreError}; a lost lease is a value, never an error.
  *
  * - **G1** `claim` is one atomic step that returns the lease or the existing record.
- * - **G2** `claim`, `settle`, `renew` and `release` may be resent: a store recognises the owner token, also the
+ * - **G2** `claim`, `settle`, `renew`, `step` and `release` may be resent: a store recognises the owner token, also the
  *   token of the attempt before.
  * - **G3** A stale writer changes nothing and is told `false`. A write is accepted from the record's own token;
  *   over a non-final record with a lower fence; or over absence until the last granted lease plus retention.
@@ -53,6 +53,13 @@ export interface LeaseStore {
   claim(key: StoreKey, request: ClaimRequest): Promise<ClaimAnswer>;
   /** Extends the lease from now; the new lease end on the store's clock, or `false` when it is no longer ours. */
   renew(key: StoreKey, lease: Lease): Promise<number | false>;
+  /**
+   * Records a step's result under the lease, beside the steps that are there; `false` when the lease is no longer
+   * ours. `true` also when the attempt recorded a step of that name before, which is kept. Over absence the record is
+   * written again with `lease.steps` and this one. Steps stay until a final outcome, a person's write, or the
+   * retention ends them: through renewals, a takeover, an unknown outcome and a failure that is not final.
+   */
+  step(key: StoreKey, lease: Lease, step: RecordedStep): Promise<boolean>;
   /** Ends the attempt. `true` also when this very settling was done before. Wakes the waiters, best effort. */
   settle(key: StoreKey, lease: Lease, settlement: Settlement): Promise<boolean>;
   /**

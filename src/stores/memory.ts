@@ -1,5 +1,5 @@
 import { anotherIdentity } from '../core/errors.js';
-import type { Lease, StoreKey, StoredRecord } from '../core/record.js';
+import { NO_STEPS, type Lease, type RecordedStep, type StoreKey, type StoredRecord } from '../core/record.js';
 import type { ClaimAnswer, ClaimRequest, LeaseStore, Replacement, Settlement } from '../core/store.js';
 import {
   asRecord,
@@ -62,6 +62,21 @@ export class InMemoryStore implements LeaseStore {
     return this.#extend(key, rewritten(key, lease), lease).leaseEndsAtMs;
   }
 
+  async step(key: StoreKey, lease: Lease, step: RecordedStep): Promise<boolean> {
+    const found = this.#find(key);
+    const isOwn = found?.token === lease.token && found.status === 'IN_PROGRESS';
+    if (isOwn || found?.previousToken === lease.token) {
+      const isKnown = found.steps.some(({ name }) => name === step.name);
+      if (isOwn && !isKnown) {
+        this.#records.set(key.address, { ...found, steps: [...found.steps, step] });
+      }
+      return isOwn || isKnown;
+    }
+    if (!this.#mayWrite(found, lease, lease.unsettledRetentionMs)) return false;
+    this.#extend(key, rewritten(key, { ...lease, steps: [...lease.steps, step] }), lease);
+    return true;
+  }
+
   async settle(key: StoreKey, lease: Lease, settlement: Settlement): Promise<boolean> {
     const found = this.#find(key);
     if (found?.token === lease.token && found.status !== 'IN_PROGRESS') {
@@ -80,6 +95,7 @@ export class InMemoryStore implements LeaseStore {
       final: settlement.final,
       failures: settlement.failures,
       payload: settlement.payload,
+      steps: settlement.final ? NO_STEPS : (own ?? lease).steps,
       leaseEndsAtMs: isUnknown ? now : 0,
       settledAtMs: isUnknown ? undefined : now,
       expiresAtMs: now + (isUnknown ? lease.unsettledRetentionMs : settlement.retentionMs),
@@ -142,6 +158,7 @@ export class InMemoryStore implements LeaseStore {
         ...replaced,
         leaseEndsAtMs: 0,
         hitCount: 0,
+        steps: NO_STEPS,
         prior: undefined,
       });
     }

@@ -1,5 +1,5 @@
 import { anotherIdentity, UsageError } from '../core/errors.js';
-import type { Lease, StoredRecord, StoreKey } from '../core/record.js';
+import type { Lease, RecordedStep, StoredRecord, StoreKey } from '../core/record.js';
 import type { ClaimAnswer, ClaimRequest, LeaseStore, Replacement, Settlement } from '../core/store.js';
 import { looksLikeClient, requireScripting, type RedisClient } from './internal/redis-client.js';
 import { RedisConnection, Script } from './internal/redis-connection.js';
@@ -90,8 +90,8 @@ export class RedisStore implements LeaseStore {
   async renew(key: StoreKey, lease: Lease): Promise<number | false> {
     const args = [
       key.address,
-      format.leaseHead(key, lease, 'P', 'n', lease.failures),
-      format.leaseTail(lease),
+      format.leaseHead(key, lease, 'P', lease.steps.length === 0 ? 'n' : 'N', lease.failures),
+      format.leaseTail(lease) + format.stepsText(lease.steps),
       String(lease.leaseMs),
       String(lease.leaseMs + lease.unsettledRetentionMs),
       lastMoment(lease, lease.unsettledRetentionMs),
@@ -99,6 +99,20 @@ export class RedisStore implements LeaseStore {
     return await this.#connection.run(script.RENEW, args, (answer) =>
       answer === 0 ? false : Number(answer),
     );
+  }
+
+  async step(key: StoreKey, lease: Lease, step: RecordedStep): Promise<boolean> {
+    const args = [
+      key.address,
+      format.leaseHead(key, lease, 'P', 'N', lease.failures),
+      format.leaseTail(lease) + format.stepsText([...lease.steps, step]),
+      String(lease.leaseMs),
+      String(lease.leaseMs + lease.unsettledRetentionMs),
+      lastMoment(lease, lease.unsettledRetentionMs),
+      format.stepLine(step),
+      format.stepStart(step.name),
+    ];
+    return await this.#connection.run(script.STEP, args, isDone);
   }
 
   // Not async: a promise less on the path of every run.
@@ -112,6 +126,7 @@ export class RedisStore implements LeaseStore {
       String(status === 'P' ? lease.unsettledRetentionMs : settlement.retentionMs),
       lastMoment(lease, settlement.retentionMs),
     ];
+    if (!settlement.final) args.push(format.stepsText(lease.steps));
     return this.#connection.run(script.SETTLE, args, isDone);
   }
 

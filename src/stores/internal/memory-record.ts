@@ -1,4 +1,4 @@
-import type { AbandonedRule, Lease, StoreKey, StoredRecord } from '../../core/record.js';
+import { NO_STEPS, type AbandonedRule, type Lease, type StoreKey, type StoredRecord } from '../../core/record.js';
 import type { ClaimAnswer } from '../../core/store.js';
 
 /** A record as the memory store keeps it. */
@@ -20,6 +20,7 @@ export interface Kept {
   readonly settledAtMs: number | undefined;
   readonly expiresAtMs: number;
   readonly payload: string | undefined;
+  readonly steps: Lease['steps'];
   /** What the claim replaced, so that it can be undone. */
   readonly prior: Kept | undefined;
   hitCount: number;
@@ -38,21 +39,28 @@ export function isOpen(found: Kept, replacing: string | undefined): boolean {
 }
 
 export function granted(kept: Kept): ClaimAnswer {
-  const { token, fence, attempt, failures, previousToken, createdAtMs, leaseEndsAtMs } = kept;
+  const { token, fence, attempt, failures, previousToken, createdAtMs, leaseEndsAtMs, steps } = kept;
   const previousEnd = kept.previousEnd === 'withdrawn' ? undefined : kept.previousEnd;
-  const grant = { token, fence, attempt, failures, previousToken, previousEnd, createdAtMs, leaseEndsAtMs };
+  const grant = {
+    ...{ token, fence, attempt, failures, previousToken, previousEnd },
+    ...{ createdAtMs, leaseEndsAtMs, steps },
+  };
   return { kind: 'acquired', grant };
 }
 
 export function lineage(replaced: Kept | undefined, now: number) {
   if (!replaced)
-    return { attempt: 1, failures: 0, previousToken: undefined, previousEnd: undefined, createdAtMs: now };
+    return {
+      ...{ attempt: 1, failures: 0, previousToken: undefined, previousEnd: undefined },
+      ...{ createdAtMs: now, steps: NO_STEPS },
+    };
   return {
     attempt: replaced.attempt + 1,
     failures: replaced.failures,
     previousToken: replaced.token,
     previousEnd: replaced.status === 'FAILED' ? ('settled' as const) : ('abandoned' as const),
     createdAtMs: replaced.createdAtMs,
+    steps: replaced.steps,
   };
 }
 
@@ -62,9 +70,10 @@ export function rewritten(
   lease: Omit<Lease, 'leaseMs' | 'unsettledRetentionMs' | 'leaseEndsAtMs'>,
 ): Kept {
   const { token, previousToken, previousEnd, fence, attempt, failures } = lease;
-  const { fingerprint, onAbandoned, createdAtMs } = lease;
+  const { fingerprint, onAbandoned, createdAtMs, steps } = lease;
   return {
     ...{ token, previousToken, previousEnd, fence, attempt, failures, fingerprint, onAbandoned, createdAtMs },
+    steps,
     digest: key.digest,
     status: 'IN_PROGRESS',
     final: false,

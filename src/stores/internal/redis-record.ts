@@ -1,5 +1,13 @@
 import { anotherIdentity, StoreError, UsageError } from '../../core/errors.js';
-import type { AbandonedRule, Grant, Lease, StoredRecord, StoreKey } from '../../core/record.js';
+import {
+  NO_STEPS,
+  type AbandonedRule,
+  type Grant,
+  type Lease,
+  type RecordedStep,
+  type StoredRecord,
+  type StoreKey,
+} from '../../core/record.js';
 import type { ClaimAnswer, ClaimRequest, Settlement } from '../../core/store.js';
 
 /**
@@ -10,7 +18,7 @@ import type { ClaimAnswer, ClaimRequest, Settlement } from '../../core/store.js'
  * | version | 1 | `1` |
  * | status | 1 | `P` in progress, `C` completed, `F` failed and final, `R` failed and retryable, `T` tombstone |
  * | rule | 1 | onAbandoned: `r` retry, `c` reconcile, `b` block |
- * | flags | 1 | the body: `v` payload, `n` nothing, `p` (on `P`) the prior record; `s` is reserved for steps, first in the body |
+ * | flags | 1 | the body: `v` payload, `n` nothing, `p` (on `P`) the prior record; upper case with steps in front of it |
  * | ended | 1 | how the previous attempt ended: `-` none, `s` settled, `a` abandoned, `w` withdrawn |
  * | digest | 6 | of the namespace: tells apart identities whose addresses read the same |
  * | fence | 16 | decimal |
@@ -24,6 +32,7 @@ import type { ClaimAnswer, ClaimRequest, Settlement } from '../../core/store.js'
  *
  * 114 is no accident: with a payload of 200 bytes the value just fits jemalloc's class of 320 bytes, which keeps a
  * record within 1.3 times a bare SET. The body of flag `p` is the prior's expiry (13 digits, ms) and the prior itself.
+ * Steps are lines of JSON, `["name","payload"]`, or null without a value, between a line feed and an empty line.
  */
 export const FIELDS = {
   version: [0, 1],
@@ -42,10 +51,10 @@ export const FIELDS = {
   hits: [92, 98],
   fingerprint: [98, 114],
 } as const;
-const HEADER_LENGTH = 114;
+export const HEADER_LENGTH = 114;
 export const NO_TOKEN = '-'.repeat(16);
 
-const WELL_FORMED = /^1[PCFRT][rcb][vnp][-saw][\w-]{6}\d{20}[\da-z]{3}[\w-]{32}\d{32}[\w-]{16}/;
+const WELL_FORMED = /^1[PCFRT][rcb][vnpVNP][-saw][\w-]{6}\d{20}[\da-z]{3}[\w-]{32}\d{32}[\w-]{16}/;
 const IDENTIFIERS = /^[\w-]{38}$/;
 const RULE_OF: Record<string, AbandonedRule> = { r: 'retry', c: 'reconcile', b: 'block' };
 const RULE_CHAR: Record<AbandonedRule, string> = { retry: 'r', reconcile: 'c', block: 'b' };
@@ -99,6 +108,25 @@ export function leaseTail(lease: Lease): string {
   return padded(lease.createdAtMs, 13) + NO_HITS + (lease.fingerprint ?? NO_TOKEN);
 }
 
+/** How the line of a step of that name begins. */
+export const stepStart = (name: string): string => `[${JSON.stringify(name)},`;
+
+export const stepLine = ({ name, payload }: RecordedStep): string =>
+  `${stepStart(name)}${JSON.stringify(payload ?? null)}]`;
+
+/** Steps as they stand in front of the body. */
+export function stepsText(steps: readonly RecordedStep[]): string {
+  return steps.length === 0 ? '' : `\n${steps.map(stepLine).join('\n')}\n\n`;
+}
+
+function parseSteps(text: string): readonly RecordedStep[] {
+  const lines = text.split('\n').filter((line) => line !== '');
+  return lines.map((line) => {
+    const [name, payload] = JSON.parse(line) as [string, string | null];
+    return { name, payload: payload ?? undefined };
+  });
+}
+
 const ZEROS = Array.from({ length: 17 }, (_, count) => '0'.repeat(count));
 
 /** padStart is slow for what every settling does four times. */
@@ -133,6 +161,7 @@ function parseGrant(header: string): Grant {
     previousEnd: known ? (ended === 's' ? 'settled' : 'abandoned') : undefined,
     createdAtMs: Number(header.slice(79, 92)),
     leaseEndsAtMs: Number(header.slice(66, 79)),
+    steps: header.length === HEADER_LENGTH ? NO_STEPS : parseSteps(header.slice(HEADER_LENGTH)),
   };
 }
 
@@ -168,9 +197,14 @@ export function parseRecord(key: StoreKey, reply: string): StoredRecord {
     settledAtMs: running ? undefined : timeMs,
     expiresAtMs: expiry(reply),
     hitCount: reply[TTL_END] === '-' ? Number(raw.slice(92, 98)) : Number(reply.slice(TTL_END, VALUE_AT)),
-    payload: raw[3] === 'v' ? raw.slice(HEADER_LENGTH) : undefined,
+    payload: payloadOf(raw),
     format: 'twiceshy',
   };
+}
+
+function payloadOf(raw: string): string | undefined {
+  if (raw[3] === 'v') return raw.slice(HEADER_LENGTH);
+  return raw[3] === 'V' ? raw.slice(raw.indexOf('\n\n', HEADER_LENGTH) + 2) : undefined;
 }
 
 /** Whether the answer to a claim is the header it wrote: the lease was won. */

@@ -1,4 +1,4 @@
-import { FIELDS, NO_TOKEN, NOT_COUNTED } from './redis-record.js';
+import { FIELDS, HEADER_LENGTH, NO_TOKEN, NOT_COUNTED } from './redis-record.js';
 
 /**
  * The scripts. Each is one atomic step on KEYS[1] that judges time by the server's clock. They run unchanged on
@@ -15,7 +15,7 @@ const h = (name: Field): string => `sub(head,${FIELDS[name][0] + 1},${FIELDS[nam
 
 const WORD = '[%w_-]';
 /** A header that may be replaced: whatever looks otherwise is left alone, and the client says so. */
-const SANE = `'^1[PCFRT][rcb][vnp][-saw]${WORD.repeat(6)}${'%d'.repeat(20)}${'%w'.repeat(3)}${WORD.repeat(32)}${'%d'.repeat(32)}${WORD.repeat(16)}'`;
+const SANE = `'^1[PCFRT][rcb][vnpVNP][-saw]${WORD.repeat(6)}${'%d'.repeat(20)}${'%w'.repeat(3)}${WORD.repeat(32)}${'%d'.repeat(32)}${WORD.repeat(16)}'`;
 
 /**
  * `now` is in ms and `micros` in µs, both as text; `ms` is a number. TIME of ioredis-mock rounds its seconds and takes
@@ -48,20 +48,30 @@ if ${f('fence')}>=micros then fence=string.format('%016.0f',tonumber(${f('fence'
 const told = (micros = 'micros', hits = `'${NOT_COUNTED}'`): string =>
   `'E'..${micros}..string.format('%13.0f',redis.call('PTTL',KEYS[1]))..${hits}..v`;
 
+/** The steps in front of the body, with their end: upper-case flags say that there are some. */
+const STEPS = `
+local function stepsOf(v)
+  if not string.find(${f('flags')},'%u') then return '' end
+  local _,last=string.find(v,'\\n\\n',${HEADER_LENGTH + 1},true)
+  return sub(v,${HEADER_LENGTH + 1},last)
+end
+`;
+
 const WAKE = `redis.pcall('PUBLISH',KEYS[1],'1')`;
 
 /**
  * ARGV: token, head ('1P' rule digest fingerprint), lease ms, ttl ms, token to replace.
- * Answers the new header when the lease was won, else what stands there (`told`).
+ * Answers the new header and the recorded steps when the lease was won, else what stands there (`told`).
  */
 const CLAIM = `
 local sub=string.sub
+${STEPS}
 local token,head=ARGV[1],ARGV[2]
 local v=redis.call('GET',KEYS[1])
 local status,owner
 if v then
   status,owner=${f('status')},${f('token')}
-  local ours=${f('version')}=='1' and #v>=114 and ${f('digest')}==sub(head,4,9)
+  local ours=${f('version')}=='1' and #v>=${HEADER_LENGTH} and ${f('digest')}==sub(head,4,9)
   if not ours or status=='C' or status=='F' then
     local t=redis.call('TIME')
     local counted,hits='${NOT_COUNTED}',ours and tonumber(${f('hits')})
@@ -74,14 +84,15 @@ if v then
 end
 ${CLOCK}
 local ends=string.format('%.0f',ms+ARGV[3])
-local made,created,body
+local made,body
+local steps=''
 if not v then
   made='n-'..sub(head,4,9)..micros..'0001000'..token..'${NO_TOKEN}'..ends..now
 else
   if status=='P' and owner==token then
     redis.call('SETRANGE',KEYS[1],${FIELDS.time[0]},ends)
     redis.call('PEXPIRE',KEYS[1],ARGV[4])
-    return ${span('version', 'previous')}..ends..${span('created', 'fingerprint')}
+    return ${span('version', 'previous')}..ends..${span('created', 'fingerprint')}..stepsOf(v)
   end
   local ttl=redis.call('PTTL',KEYS[1])
   local open=status=='T' or owner==ARGV[5] and (status=='R' or status=='P' and ${f('time')}<=now)
@@ -94,21 +105,27 @@ else
   else
     local n=tonumber(${f('attempt')})
     if n<9999 then n=n+1 end
-    made='p'..(status=='R' and 's' or 'a')..${f('digest')}..fence..string.format('%04d',n)..${f('failures')}..token..owner..ends..${f('created')}
-    if status=='P' then v=sub(v,1,3)..'n'..sub(v,5,114) end
-    body=body..v
+    steps=stepsOf(v)
+    made=(steps=='' and 'p' or 'P')..(status=='R' and 's' or 'a')..${f('digest')}..fence..string.format('%04d',n)..${f('failures')}..token..owner..ends..${f('created')}
+    if status=='P' then v=sub(v,1,3)..(steps=='' and 'n' or 'N')..sub(v,5,114)..steps end
+    body=steps..body..v
   end
 end
 made=sub(head,1,3)..made..'000000'..sub(head,10,25)
 if body then redis.call('SET',KEYS[1],made..body,'PX',ARGV[4]) else redis.call('SET',KEYS[1],made,'PX',ARGV[4]) end
-return made
+return made..steps
 `;
 
 /**
  * Whether the attempt of `head` may write over what stands at the key, by G3. Leaves `write` true, or returns what the
- * caller is told; `own` is what an own record in progress does.
+ * caller is told. `own` is what an own record in progress does; `passed` answers for an attempt that another one
+ * replaced after it settled.
  */
-const mayWrite = (own: string, settled: 0 | 1): string => `
+const mayWrite = (
+  own: string,
+  settled: 0 | 1,
+  passed = `if ${f('ended')}=='s' then return ${settled} end`,
+): string => `
 local fence=${h('fence')}
 local unfenced=fence=='${'0'.repeat(16)}'
 if v then
@@ -119,7 +136,7 @@ if v then
     if status~='P' then return ${settled} end
     ${own}
   elseif ${f('previous')}==${h('token')} then
-    if ${f('ended')}=='s' then return ${settled} end
+    ${passed}
     return 0
   elseif status~='P' and status~='R' or ${f('fence')}>=fence or not string.find(v,${SANE}) then
     return 0
@@ -150,21 +167,54 @@ return ends
 `;
 
 /**
- * ARGV: head, tail with payload, ttl ms, last moment over absence. Answers 1 or 0. One SET: SETRANGE and APPEND leave
- * room to grow. An attempt whose claim was never answered knows no fence: it takes its own record's.
+ * ARGV: head, tail with all steps, lease ms, ttl ms, last moment over absence, the step's line, how a line of its name
+ * begins. Answers 1 or 0.
+ */
+const STEP = `
+local sub=string.sub
+local head,tail,deadline,line,name=ARGV[1],ARGV[2],ARGV[5],ARGV[6],'\\n'..ARGV[7]
+local v=redis.call('GET',KEYS[1])
+${STEPS}
+${CLOCK}
+${mayWrite(
+  `local steps=stepsOf(v)
+    if string.find(steps,name,1,true) then return 1 end
+    local body=sub(v,${HEADER_LENGTH + 1}+#steps)
+    steps=(steps=='' and '\\n' or sub(steps,1,-2))..line..'\\n\\n'
+    local left=string.format('%.0f',redis.call('PTTL',KEYS[1]))
+    redis.call('SET',KEYS[1],sub(v,1,3)..string.upper(${f('flags')})..${span('ended', 'fingerprint')}..steps..body,'PX',left)
+    return 1`,
+  0,
+  `if string.find(stepsOf(v),name,1,true) then return 1 end`,
+)}
+redis.call('SET',KEYS[1],head..string.format('%.0f',ms+ARGV[3])..tail,'PX',ARGV[4])
+return 1
+`;
+
+/**
+ * ARGV: head, tail with payload, ttl ms, last moment over absence, and the steps where the outcome is not final. Answers
+ * 1 or 0. One SET: SETRANGE and APPEND leave room to grow. An attempt whose claim was never answered knows no fence: it
+ * takes its own record's.
  */
 const SETTLE = `
 local sub=string.sub
+local steps=ARGV[5]
+${STEPS}
 local head,tail,deadline=ARGV[1],ARGV[2],ARGV[4]
 local v=redis.call('GET',KEYS[1])
 ${CLOCK}
 ${mayWrite(
-  `if unfenced then
+  `if steps then steps=stepsOf(v) end
+    if unfenced then
       head=sub(head,1,4)..${f('ended')}..${h('digest')}..${span('fence', 'attempt')}..sub(head,32,50)..${f('previous')}
       tail=${f('created')}..sub(tail,14)
     end`,
   1,
 )}
+if steps and steps~='' then
+  head=sub(head,1,3)..string.upper(sub(head,4,4))..sub(head,5)
+  tail=sub(tail,1,35)..steps..sub(tail,36)
+end
 redis.call('SET',KEYS[1],head..now..tail,'PX',ARGV[3])
 ${WAKE}
 return 1
@@ -175,6 +225,7 @@ const RELEASE = `
 local sub=string.sub
 local token=ARGV[1]
 local v=redis.call('GET',KEYS[1])
+${STEPS}
 ${CLOCK}
 local fence,failures,mine=micros,'000',false
 if v then
@@ -188,10 +239,12 @@ if v then
     return 0
   end
   if status~='P' then return 0 end
-  if ${f('flags')}=='p' then
-    local left=tonumber(sub(v,115,127))-ms
+  if string.lower(${f('flags')})=='p' then
+    local at=${HEADER_LENGTH + 1}+#stepsOf(v)
+    local left=tonumber(sub(v,at,at+12))-ms
     if left>=1 then
-      redis.call('SET',KEYS[1],sub(v,128,131)..'w'..sub(v,133,177)..token..sub(v,194),'PX',string.format('%.0f',left))
+      v=sub(v,at+13)
+      redis.call('SET',KEYS[1],sub(v,1,4)..'w'..${span('digest', 'token')}..token..sub(v,67),'PX',string.format('%.0f',left))
       ${WAKE}
       return 1
     end
@@ -245,4 +298,4 @@ ${WAKE}
 return 1
 `;
 
-export const SCRIPTS = { CLAIM, RENEW, SETTLE, RELEASE, READ, OVERRIDE } as const;
+export const SCRIPTS = { CLAIM, RENEW, STEP, SETTLE, RELEASE, READ, OVERRIDE } as const;
