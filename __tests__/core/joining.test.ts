@@ -113,6 +113,24 @@ describe('G6: joiners in one process', () => {
     expect(await joiner).toBe('mine');
   });
 
+  test('G8: a leader that left before its claim was answered withdraws it, and claims no more', async () => {
+    const { process, store } = world();
+    const one = process();
+    const slow = deferred();
+    one.faulty.faults.claim = (moment) => (moment === 'answered' ? slow.promise : undefined);
+    const leaving = new AbortController();
+    const first = errorOf(one.run('k', mustNotRun, { signal: leaving.signal }));
+    leaving.abort(new Error('gone'));
+    await first;
+    const withdrawn = deferred();
+    one.faulty.faults.release = (moment) => void (moment === 'answered' && withdrawn.resolve());
+    slow.resolve();
+    await withdrawn.promise;
+    await one.close();
+    expect(await store.read(placeOf('k'))).toBeUndefined();
+    expect(one.faulty.calls).toMatchObject({ claim: 1, release: 1 });
+  });
+
   test('of a watch: many duplicates of a key that runs elsewhere share one claim and one watch', async () => {
     const { process, gate, answer } = await running<string>();
     const other = process();

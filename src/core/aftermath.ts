@@ -19,7 +19,6 @@ export type Watch = (
 export async function afterLoss<T>(
   caller: Caller<T>,
   execution: Execution<T>,
-  ending: Promise<Ending<T>>,
   watch: Watch,
 ): Promise<Answer<T>> {
   let own: Ending<T> | undefined;
@@ -30,7 +29,7 @@ export async function afterLoss<T>(
       (record) => (record ? record.status !== 'IN_PROGRESS' : own !== undefined),
       (record) => resolve(record && { kind: 'duplicate', how: 'replay', record }),
     );
-    void ending.then((end) => {
+    void execution.ended.wait().then((end) => {
       own = end;
       // A newer attempt or a person holds the record: only what stands there counts now.
       if (end.fate === 'superseded') waiter?.wake();

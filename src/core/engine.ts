@@ -14,14 +14,14 @@ import { monotonicMs } from './timers.js';
 import { newToken } from './token.js';
 import { Waiter } from './waiter.js';
 
-/** The caller's next step is to look again. */
-const AGAIN = Symbol('again');
-type Step<T> = Answer<T> | typeof AGAIN;
+/** What a sight of the key means to a caller: its answer, to wait for the end, or to look again. */
+type Step<T> = Answer<T> | 'wait' | 'again';
 
 /** The only state machine: claim, execute, settle; and what a duplicate does instead. */
 export class Engine {
   readonly #flights: Map<string, Flight>;
-  readonly #running = new Set<Execution<unknown>>();
+  /** The executions that have not ended. */
+  readonly #running = new Set<object>();
   /** Set by close(): called when the last execution has ended. */
   #onIdle: (() => void) | undefined;
 
@@ -32,7 +32,7 @@ export class Engine {
   /** Runs the operation, or answers it as a duplicate. Every end is a value, also a lost lease. */
   run<T>(op: Operation<T>): Promise<Answer<T>> {
     const caller = new Caller(op);
-    const answer = this.#run(caller);
+    const answer = this.#look(caller);
     if (!op.signal) return answer;
     return caller.patience.unhurried(answer).then((end) => (end === LEFT ? caller.gaveUp(LEFT) : end));
   }
@@ -46,35 +46,35 @@ export class Engine {
     await this.parts.background.drained();
   }
 
-  async #run<T>(caller: Caller<T>): Promise<Answer<T>> {
-    for (;;) {
-      const flight = this.#flights.get(caller.op.key.address);
-      const step = flight ? await this.#join(flight, caller) : await this.#lead(caller);
-      if (step !== AGAIN) return step;
-    }
+  /** The beginning, and where whoever learnt that the key must be looked at again goes on. */
+  #look<T>(caller: Caller<T>): Promise<Answer<T>> {
+    if (caller.op.signal?.aborted) return Promise.resolve(caller.gaveUp(LEFT));
+    const flight = this.#flights.get(caller.op.key.address);
+    return flight ? this.#join(flight, caller) : this.#lead(caller);
   }
 
-  async #join<T>(flight: Flight, caller: Caller<T>): Promise<Step<T>> {
+  async #join<T>(flight: Flight, caller: Caller<T>): Promise<Answer<T>> {
     const sight = flight.sighted.value ?? (await caller.patience.within(flight.sighted.wait()));
     if (sight === TIMED_OUT || sight === LEFT) return caller.gaveUp(sight);
     const step = this.#consider(sight, caller);
-    return step === 'wait' ? this.#follow(flight, caller) : step;
+    if (step === 'wait') return this.#follow(flight, caller);
+    return step === 'again' ? this.#look(caller) : step;
   }
 
-  async #follow<T>(flight: Flight, caller: Caller<T>): Promise<Step<T>> {
+  async #follow<T>(flight: Flight, caller: Caller<T>): Promise<Answer<T>> {
     this.#emit(flight.isLocal ? 'join' : 'wait', caller, caller.known);
     caller.known = undefined;
     const end = await flight.follow((landing) => caller.patience.within(landing));
     if (end === TIMED_OUT || end === LEFT) return caller.gaveUp(end);
     const step = this.#consider(end, caller);
-    return step === 'wait' ? AGAIN : step;
+    return step === 'wait' || step === 'again' ? this.#look(caller) : step;
   }
 
   /** What a sight of the key means to this caller. */
-  #consider<T>(sight: Sight, caller: Caller<T>): Step<T> | 'wait' {
-    if (sight.kind === 'again') return AGAIN;
+  #consider<T>(sight: Sight, caller: Caller<T>): Step<T> {
+    if (sight.kind === 'again') return 'again';
     if (sight.kind === 'failed')
-      return caller.failsOpen(sight.error) ? AGAIN : { kind: 'refused', error: sight.error };
+      return caller.failsOpen(sight.error) ? 'again' : { kind: 'refused', error: sight.error };
     const record = sight.kind === 'local' ? sight.make() : sight.record;
     const decision = caller.decide(record);
     switch (decision.do) {
@@ -86,7 +86,7 @@ export class Engine {
       case 'take':
         caller.replacing = record.token;
         caller.reconciles = decision.as === 'reconcile';
-        return AGAIN;
+        return 'again';
       case 'wait':
         caller.known = record;
         caller.awaitedFence = Math.max(record.fence, caller.awaitedFence ?? 0);
@@ -95,7 +95,7 @@ export class Engine {
   }
 
   /** The first caller of a key in this process: what it meets, the others share. */
-  async #lead<T>(caller: Caller<T>): Promise<Step<T>> {
+  async #lead<T>(caller: Caller<T>): Promise<Answer<T>> {
     if (this.#onIdle)
       return { kind: 'refused', error: new StoreError('STORE_UNAVAILABLE', 'this instance is closed') };
     const flight = new Flight();
@@ -114,7 +114,7 @@ export class Engine {
         return this.#execute(flight, caller, leaseOf(request, answer.grant), sentMs);
       const step = this.#consider(sightOf(answer.record), caller);
       if (step === 'wait') return this.#watch(flight, caller, answer.record);
-      if (step !== AGAIN) {
+      if (step !== 'again') {
         this.#land(flight, caller, sightOf(answer.record));
         return step;
       }
@@ -130,7 +130,7 @@ export class Engine {
     caller: Caller<T>,
     request: ClaimRequest,
     error: IdempotencyError,
-  ): Promise<Step<T>> {
+  ): Promise<Answer<T>> {
     this.#emit('store-error', caller, undefined, error);
     if (caller.failsOpen(error)) {
       this.#emit('unprotected', caller, undefined, error);
@@ -149,12 +149,12 @@ export class Engine {
     caller: Caller<T>,
     lease: Lease,
     claimSentMs: number | undefined,
-  ): Promise<Step<T>> {
+  ): Promise<Answer<T>> {
     const execution = new Execution(this.parts, caller.op, lease, claimSentMs);
     if (!execution.holds || caller.op.signal?.aborted || this.#onIdle) {
       withdraw(this.parts, caller.op, lease.token);
       this.#land(flight, caller, { kind: 'again' });
-      return AGAIN;
+      return this.#look(caller);
     }
     const tookOver = lease.previousEnd === 'abandoned';
     if (tookOver) execution.emit('takeover');
@@ -162,12 +162,12 @@ export class Engine {
     flight.sighted.set({ kind: 'local', make: () => inProgress(lease) });
     execution.onSettledLate = () => this.#remove(flight, caller);
     this.#running.add(execution);
-    const ending = execution.run(tookOver && caller.reconciles);
-    const end = await this.#endOrLoss(ending, execution);
+    execution.onEnded = () => this.#ended(execution);
+    const end = await execution.run(tookOver && caller.reconciles);
     if (end === undefined || end.fate === 'superseded') {
       // Out of the table at once (G6): nobody may join an attempt that does not own the record.
       this.#land(flight, caller, { kind: 'again' });
-      return afterLoss(caller, execution, ending, (until, onEnd) => {
+      return afterLoss(caller, execution, (until, onEnd) => {
         const waiter = this.#waiter(caller, until, onEnd);
         waiter.start(undefined);
         return waiter;
@@ -177,16 +177,9 @@ export class Engine {
     return { kind: 'ran', outcome: end.outcome, recorded: end.fate !== 'unrecorded' };
   }
 
-  /** The ending, or undefined as soon as the lease is lost. */
-  #endOrLoss<T>(ending: Promise<Ending<T>>, execution: Execution<T>): Promise<Ending<T> | undefined> {
-    return new Promise((resolve) => {
-      execution.onLost = () => resolve(undefined);
-      void ending.then((end) => {
-        this.#running.delete(execution);
-        if (this.#running.size === 0) this.#onIdle?.();
-        resolve(end);
-      });
-    });
+  #ended(execution: object): void {
+    this.#running.delete(execution);
+    if (this.#running.size === 0) this.#onIdle?.();
   }
 
   /** Gives an ending to the joiners. */
@@ -208,7 +201,7 @@ export class Engine {
   }
 
   /** Shares one watch of an attempt that runs in another process. */
-  #watch<T>(flight: Flight, caller: Caller<T>, record: StoredRecord): Promise<Step<T>> {
+  #watch<T>(flight: Flight, caller: Caller<T>, record: StoredRecord): Promise<Answer<T>> {
     const waiter = this.#waiter(
       caller,
       (now) => now?.token !== record.token || now.leaseRemainingMs <= 0,

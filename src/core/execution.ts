@@ -3,6 +3,7 @@ import type { Background } from './background.js';
 import { callStore } from './calls.js';
 import { OutcomeError } from './errors.js';
 import type { EventDetail, EventName, Events, Label } from './events.js';
+import { Latch } from './latch.js';
 import { Heartbeat, type Leaseholder } from './heartbeat.js';
 import type { RunPolicy } from './options.js';
 import type { DuplicateAnswer, Outcome } from './outcome.js';
@@ -50,12 +51,15 @@ export interface Ending<T> {
 export class Execution<T> implements Leaseholder {
   readonly policy: RunPolicy;
   readonly attempt: RunningAttempt;
-  /** Called when the lease is lost while the work runs. */
-  onLost: (() => void) | undefined;
+  /** How it ended, also after the lease was lost. */
+  readonly ended = new Latch<Ending<T>>();
+  /** Called when it has ended. */
+  onEnded: (() => void) | undefined;
   /** Called once an unrecorded ending has been recorded, or never can be. */
   onSettledLate: (() => void) | undefined;
   readonly #heartbeat: Heartbeat;
   readonly #isProtected: boolean;
+  #answer: ((ending: Ending<T> | undefined) => void) | undefined;
 
   /** @param claimSentMs when the claim was sent; undefined for work that runs unprotected */
   constructor(
@@ -89,7 +93,7 @@ export class Execution<T> implements Leaseholder {
     const error = new OutcomeError('LEASE_LOST', message);
     this.attempt.lose(error);
     this.emit('lease-lost', { error });
-    this.onLost?.();
+    this.#answer?.(undefined);
   }
 
   /** Whether the work may start: the claim's answer did not come after the lease was over (G4). */
@@ -101,7 +105,16 @@ export class Execution<T> implements Leaseholder {
     this.parts.events.emit(event, this.op.label, this.attempt.lease, more);
   }
 
-  async run(reconcileFirst: boolean): Promise<Ending<T>> {
+  /** Runs it. Resolves with its ending, or with undefined as soon as the lease is lost. */
+  run(reconcileFirst: boolean): Promise<Ending<T> | undefined> {
+    return new Promise((resolve) => {
+      this.#answer = resolve;
+      void this.#run(reconcileFirst);
+    });
+  }
+
+  // One long function with few promises: this is what a first run costs.
+  async #run(reconcileFirst: boolean): Promise<void> {
     this.emit('miss');
     if (this.#isProtected) this.#heartbeat.start();
     let outcome: Outcome<T>;
@@ -111,10 +124,33 @@ export class Execution<T> implements Leaseholder {
       outcome = { kind: 'unknown', error };
     }
     this.#heartbeat.stop();
-    if (outcome.kind === 'released') return await this.#release(outcome);
+    if (outcome.kind === 'released') return this.#end(await this.#release(outcome));
     // An aborted attempt may have failed only because it was aborted: nobody can say.
     if (outcome.kind === 'failed' && this.attempt.lost) outcome = { kind: 'unknown', error: outcome.error };
-    return await this.#settle(outcome);
+    const settlement = this.#settlement(outcome);
+    const ending = (fate: Ending<T>['fate']) => this.#ending(outcome, settlement, fate);
+    const command = () => this.parts.store.settle(this.op.key, this.attempt.lease, settlement);
+    // Unprotected work has waited one deadline for the store already.
+    if (!this.#isProtected) return this.#settleLater(ending('unrecorded'), command);
+    let recorded: boolean;
+    try {
+      recorded = await callStore('record an outcome', command, this.policy.storeTimeoutMs);
+    } catch (error) {
+      this.emit('unrecorded', { error });
+      return this.#settleLater(ending('unrecorded'), command);
+    }
+    if (!recorded) this.emit('superseded');
+    this.#end(ending(recorded ? 'recorded' : 'superseded'));
+  }
+
+  #ending(outcome: Outcome<T>, settlement: Settlement, fate: Ending<T>['fate']): Ending<T> {
+    return { outcome, fate, final: settlement.final, record: () => this.#recordOf(settlement) };
+  }
+
+  #end(ending: Ending<T>): void {
+    this.ended.set(ending);
+    this.onEnded?.();
+    this.#answer?.(ending);
   }
 
   #work(reconcileFirst: boolean): Promise<Outcome<T>> {
@@ -138,26 +174,7 @@ export class Execution<T> implements Leaseholder {
     return { outcome, fate: 'released', final: false, record: undefined };
   }
 
-  async #settle(outcome: Outcome<T>): Promise<Ending<T>> {
-    const { store } = this.parts;
-    const { policy, key } = this.op;
-    const settlement = this.#settlement(outcome);
-    const { final } = settlement;
-    const record = () => this.#recordOf(settlement);
-    const command = () => store.settle(key, this.attempt.lease, settlement);
-    // Unprotected work has waited one deadline for the store already.
-    if (!this.#isProtected) return this.#settleLater({ outcome, fate: 'unrecorded', final, record }, command);
-    try {
-      const recorded = await callStore('record an outcome', command, policy.storeTimeoutMs);
-      if (!recorded) this.emit('superseded');
-      return { outcome, fate: recorded ? 'recorded' : 'superseded', final, record };
-    } catch (error) {
-      this.emit('unrecorded', { error });
-      return this.#settleLater({ outcome, fate: 'unrecorded', final, record }, command);
-    }
-  }
-
-  #settleLater(ending: Ending<T>, command: () => Promise<boolean>): Ending<T> {
+  #settleLater(ending: Ending<T>, command: () => Promise<boolean>): void {
     this.parts.background.start({
       operation: 'record an outcome',
       command,
@@ -171,7 +188,7 @@ export class Execution<T> implements Leaseholder {
         this.onSettledLate?.();
       },
     });
-    return ending;
+    this.#end(ending);
   }
 
   #settlement(outcome: Outcome<T>): Settlement {

@@ -1,28 +1,7 @@
 import type { IdempotencyError } from './errors.js';
+import { Latch } from './latch.js';
 import type { StoredRecord } from './record.js';
 import type { LeaseStore } from './store.js';
-
-/** A value that is set once, and a promise of it only for those who must wait. */
-class Latch<T> {
-  #value: T | undefined;
-  #promise: Promise<T> | undefined;
-  #resolve: ((value: T) => void) | undefined;
-
-  get value(): T | undefined {
-    return this.#value;
-  }
-
-  set(value: T): void {
-    if (this.#value !== undefined) return;
-    this.#value = value;
-    this.#resolve?.(value);
-  }
-
-  wait(): Promise<T> {
-    if (this.#value !== undefined) return Promise.resolve(this.#value);
-    return (this.#promise ??= new Promise((resolve) => (this.#resolve = resolve)));
-  }
-}
 
 /** What is seen of a key. */
 export type Sight =

@@ -1,9 +1,9 @@
-const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
 /** 96 random bits: two attempts never share a token. */
 const TOKEN_LENGTH = 16;
+const TOKEN_BYTES = 12;
 const POOL_TOKENS = 256;
 
-const bytes = new Uint8Array(TOKEN_LENGTH * POOL_TOKENS);
+const bytes = new Uint8Array(TOKEN_BYTES * POOL_TOKENS);
 let pool = '';
 let used = 0;
 
@@ -11,9 +11,8 @@ let used = 0;
 export function newToken(): string {
   // One system call and one text for many tokens: this is on the path of every run.
   if (used === pool.length) {
-    pool = Array.from(globalThis.crypto.getRandomValues(bytes), (byte) => ALPHABET.charAt(byte & 63)).join(
-      '',
-    );
+    const text = btoa(String.fromCharCode(...globalThis.crypto.getRandomValues(bytes)));
+    pool = text.replaceAll('+', '-').replaceAll('/', '_');
     used = 0;
   }
   return pool.slice(used, (used += TOKEN_LENGTH));
