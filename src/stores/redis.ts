@@ -73,18 +73,15 @@ export class RedisStore implements LeaseStore {
     );
   }
 
-  async claim(key: StoreKey, request: ClaimRequest): Promise<ClaimAnswer> {
+  // Not async, nor is settle: a promise less on the path of every run.
+  claim(key: StoreKey, request: ClaimRequest): Promise<ClaimAnswer> {
     const args = [
       key.address,
-      request.token,
       format.claimHead(key, request),
       String(request.leaseMs),
       String(request.leaseMs + request.unsettledRetentionMs),
-      request.replacing ?? '',
     ];
-    return await this.#connection.run(script.CLAIM, args, (answer) =>
-      format.parseClaim(key, answer as string),
-    );
+    return this.#connection.run(script.CLAIM, args, (answer) => format.parseClaim(key, answer as string));
   }
 
   async renew(key: StoreKey, lease: Lease): Promise<number | false> {
@@ -115,7 +112,6 @@ export class RedisStore implements LeaseStore {
     return await this.#connection.run(script.STEP, args, isDone);
   }
 
-  // Not async: a promise less on the path of every run.
   settle(key: StoreKey, lease: Lease, settlement: Settlement): Promise<boolean> {
     const status = format.statusChar(settlement);
     const payload = status === 'P' ? undefined : settlement.payload;

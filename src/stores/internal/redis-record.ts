@@ -67,7 +67,7 @@ const CLOCK_END = 17;
 const TTL_END = 30;
 const VALUE_AT = 36;
 
-/** The parts of a new header that the claim script only puts in their places. */
+/** What the claim script puts in its places: the parts of a new header, and the token to replace. */
 export function claimHead(key: StoreKey, request: ClaimRequest): string {
   const fingerprint = request.fingerprint ?? NO_TOKEN;
   if (!IDENTIFIERS.test(request.token + key.digest + fingerprint)) {
@@ -76,7 +76,8 @@ export function claimHead(key: StoreKey, request: ClaimRequest): string {
       'RedisStore needs a token of 16, a digest of 6 and a fingerprint of 16 characters of A-Z a-z 0-9 - _',
     );
   }
-  return '1P' + RULE_CHAR[request.onAbandoned] + key.digest + fingerprint;
+  const { onAbandoned, token, replacing } = request;
+  return '1P' + RULE_CHAR[onAbandoned] + key.digest + fingerprint + token + (replacing ?? '');
 }
 
 /** The header up to its `time` field, which only the server can fill in. */

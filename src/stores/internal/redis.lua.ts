@@ -60,17 +60,17 @@ end
 const WAKE = `redis.pcall('PUBLISH',KEYS[1],'1')`;
 
 /**
- * ARGV: token, head ('1P' rule digest fingerprint), lease ms, ttl ms, token to replace.
+ * ARGV: '1P' rule digest fingerprint, token, token to replace, all in one; lease ms, ttl ms.
  * Answers the new header and the recorded steps when the lease was won, else what stands there (`told`).
  */
 const CLAIM = `
 local sub=string.sub
 ${STEPS}
-local token,head=ARGV[1],ARGV[2]
+local head=ARGV[1]
 local v=redis.call('GET',KEYS[1])
-local status,owner
+local status
 if v then
-  status,owner=${f('status')},${f('token')}
+  status=${f('status')}
   local ours=${f('version')}=='1' and #v>=${HEADER_LENGTH} and ${f('digest')}==sub(head,4,9)
   if not ours or status=='C' or status=='F' then
     local t=redis.call('TIME')
@@ -83,19 +83,21 @@ if v then
   end
 end
 ${CLOCK}
-local ends=string.format('%.0f',ms+ARGV[3])
+local token,replacing=sub(head,26,41),sub(head,42)
+local ends=string.format('%.0f',ms+ARGV[2])
 local made,body
 local steps=''
 if not v then
   made='n-'..sub(head,4,9)..micros..'0001000'..token..'${NO_TOKEN}'..ends..now
 else
+  local owner=${f('token')}
   if status=='P' and owner==token then
     redis.call('SETRANGE',KEYS[1],${FIELDS.time[0]},ends)
-    redis.call('PEXPIRE',KEYS[1],ARGV[4])
+    redis.call('PEXPIRE',KEYS[1],ARGV[3])
     return ${span('version', 'previous')}..ends..${span('created', 'fingerprint')}..stepsOf(v)
   end
   local ttl=redis.call('PTTL',KEYS[1])
-  local open=status=='T' or owner==ARGV[5] and (status=='R' or status=='P' and ${f('time')}<=now)
+  local open=status=='T' or owner==replacing and (status=='R' or status=='P' and ${f('time')}<=now)
   if not open or owner==token or ${f('previous')}==token or not string.find(v,${SANE}) then return ${told()} end
   ${NEXT_FENCE}
   body=ttl<0 and '9999999999999' or string.format('%.0f',ms+ttl)
@@ -112,7 +114,7 @@ else
   end
 end
 made=sub(head,1,3)..made..'000000'..sub(head,10,25)
-if body then redis.call('SET',KEYS[1],made..body,'PX',ARGV[4]) else redis.call('SET',KEYS[1],made,'PX',ARGV[4]) end
+if body then redis.call('SET',KEYS[1],made..body,'PX',ARGV[3]) else redis.call('SET',KEYS[1],made,'PX',ARGV[3]) end
 return made..steps
 `;
 
