@@ -75,9 +75,11 @@ export class RedisStore implements LeaseStore {
 
   // Not async, nor is settle: a promise less on the path of every run.
   claim(key: StoreKey, request: ClaimRequest): Promise<ClaimAnswer> {
+    const head = format.claimHead(key, request);
+    if (head === undefined) return Promise.reject(format.misfit());
     const args = [
       key.address,
-      format.claimHead(key, request),
+      head,
       String(request.leaseMs),
       String(request.leaseMs + request.unsettledRetentionMs),
     ];

@@ -67,17 +67,20 @@ const CLOCK_END = 17;
 const TTL_END = 30;
 const VALUE_AT = 36;
 
-/** What the claim script puts in its places: the parts of a new header, and the token to replace. */
-export function claimHead(key: StoreKey, request: ClaimRequest): string {
+/** What the claim script puts in its places: the parts of a new header, and the token to replace; undefined where they don't fit. */
+export function claimHead(key: StoreKey, request: ClaimRequest): string | undefined {
   const fingerprint = request.fingerprint ?? NO_TOKEN;
-  if (!IDENTIFIERS.test(request.token + key.digest + fingerprint)) {
-    throw new UsageError(
-      'INVALID_OPTIONS',
-      'RedisStore needs a token of 16, a digest of 6 and a fingerprint of 16 characters of A-Z a-z 0-9 - _',
-    );
-  }
+  if (!IDENTIFIERS.test(request.token + key.digest + fingerprint)) return undefined;
   const { onAbandoned, token, replacing } = request;
   return '1P' + RULE_CHAR[onAbandoned] + key.digest + fingerprint + token + (replacing ?? '');
+}
+
+/** The refusal of identifiers that would break the header. */
+export function misfit(): UsageError {
+  return new UsageError(
+    'INVALID_OPTIONS',
+    'RedisStore needs a token of 16, a digest of 6 and a fingerprint of 16 characters of A-Z a-z 0-9 - _',
+  );
 }
 
 /** The header up to its `time` field, which only the server can fill in. */

@@ -196,7 +196,7 @@ return 1
 /**
  * ARGV: head, tail with payload, ttl ms, last moment over absence, and the steps where the outcome is not final. Answers
  * 1 or 0. One SET: SETRANGE and APPEND leave room to grow. An attempt whose claim was never answered knows no fence: it
- * takes its own record's.
+ * takes its own record's, as does one whose record was marked with a token that was withdrawn.
  */
 const SETTLE = `
 local sub=string.sub
@@ -207,7 +207,7 @@ local v=redis.call('GET',KEYS[1])
 ${CLOCK}
 ${mayWrite(
   `if steps then steps=stepsOf(v) end
-    if unfenced then
+    if unfenced or steps and ${f('ended')}=='w' then
       head=sub(head,1,4)..${f('ended')}..${h('digest')}..${span('fence', 'attempt')}..sub(head,32,50)..${f('previous')}
       tail=${f('created')}..sub(tail,14)
     end`,
