@@ -1,5 +1,6 @@
 import type { OutcomeError } from './errors.js';
 import type { Lease } from './record.js';
+import type { Steps } from './steps.js';
 
 /** What the work is told about the attempt that it is. */
 export interface Attempt {
@@ -18,18 +19,29 @@ export interface Attempt {
    * A key for a downstream API: stable across crashes and unknown outcomes, new after a definite failure, since
    * providers replay the failures that they stored.
    */
-  deriveKey(name: string): string;
+  readonly deriveKey: (name: string) => string;
+  /**
+   * A recovery point. Runs `work` and records its result under the lease; a later attempt of the same key, also in
+   * another process after a crash, gets the recorded result back instead of running it. A step that throws records
+   * nothing. Steps may run in parallel, each under a name of its own. Work that runs unprotected records none.
+   * @throws OutcomeError LEASE_LOST when the lease is lost, before `work` or after it
+   * @throws OutcomeError RESULT_UNAVAILABLE when an earlier attempt did the step, and its result could not be kept
+   * @throws UsageError INVALID_OPTIONS for a name that this attempt has used already
+   */
+  readonly step: <T>(name: string, work: () => T | Promise<T>) => Promise<T>;
 }
 
 /** The attempt as the engine keeps it. */
 export class RunningAttempt implements Attempt {
   lost: OutcomeError | undefined;
   #controller: AbortController | undefined;
+  #steps: Steps | undefined;
 
   constructor(
     readonly key: string,
     public lease: Lease,
     private readonly derive: (failures: number, name: string) => string,
+    private readonly makeSteps: () => Steps,
   ) {}
 
   get fence(): number | undefined {
@@ -49,8 +61,18 @@ export class RunningAttempt implements Attempt {
     return this.#controller.signal;
   }
 
-  deriveKey(name: string): string {
-    return this.derive(this.lease.failures, name);
+  // Functions of their own, so that work may take them apart: `({ step, deriveKey }) => ...`.
+  readonly deriveKey = (name: string): string => this.derive(this.lease.failures, name);
+
+  readonly step = <T>(name: string, work: () => T | Promise<T>): Promise<T> =>
+    (this.#steps ??= this.makeSteps()).run(name, work);
+
+  get hasRunSteps(): boolean {
+    return this.#steps?.hasRun ?? false;
+  }
+
+  async flushSteps(): Promise<void> {
+    await this.#steps?.flush();
   }
 
   lose(error: OutcomeError): void {

@@ -8,7 +8,9 @@ import { Heartbeat, type Leaseholder } from './heartbeat.js';
 import type { RunPolicy } from './options.js';
 import type { DuplicateAnswer, Outcome } from './outcome.js';
 import type { AbandonedRule, Lease, StoreKey, StoredRecord } from './record.js';
+import { Steps, type StepHolder } from './steps.js';
 import type { LeaseStore, Settlement } from './store.js';
+import { encodeWithin } from './value.js';
 
 /** One operation under one key, as a face hands it to the engine. */
 export interface Operation<T> {
@@ -33,6 +35,8 @@ export interface EngineParts {
   readonly background: Background;
   /** The outcome as text, or the path inside it that can't be kept. */
   readonly encode: (outcome: Outcome<unknown>) => { text: string } | { path: string; error: unknown };
+  /** The value of a recorded step. */
+  readonly decode: (text: string) => unknown;
   readonly deriveKey: (key: StoreKey, failures: number, name: string) => string;
   /** Runs the work so that `currentAttempt()` finds the attempt. */
   readonly enter: <R>(attempt: Attempt, key: StoreKey, run: () => R) => R;
@@ -48,7 +52,7 @@ export interface Ending<T> {
 }
 
 /** One attempt: heartbeat, work, encode, settle. */
-export class Execution<T> implements Leaseholder {
+export class Execution<T> implements Leaseholder, StepHolder {
   readonly policy: RunPolicy;
   readonly attempt: RunningAttempt;
   /** How it ended, also after the lease was lost. */
@@ -58,7 +62,7 @@ export class Execution<T> implements Leaseholder {
   /** Called once an unrecorded ending has been recorded, or never can be. */
   onSettledLate: (() => void) | undefined;
   readonly #heartbeat: Heartbeat;
-  readonly #isProtected: boolean;
+  readonly isProtected: boolean;
   #answer: ((ending: Ending<T> | undefined) => void) | undefined;
 
   /** @param claimSentMs when the claim was sent; undefined for work that runs unprotected */
@@ -68,9 +72,10 @@ export class Execution<T> implements Leaseholder {
     lease: Lease,
     claimSentMs: number | undefined,
   ) {
-    this.#isProtected = claimSentMs !== undefined;
+    this.isProtected = claimSentMs !== undefined;
     const derive = (failures: number, name: string) => parts.deriveKey(op.key, failures, name);
-    this.attempt = new RunningAttempt(op.label.key, lease, derive);
+    const makeSteps = () => new Steps(parts, op, this.attempt, this);
+    this.attempt = new RunningAttempt(op.label.key, lease, derive, makeSteps);
     this.policy = op.policy;
     this.#heartbeat = new Heartbeat(this, claimSentMs ?? 0);
   }
@@ -88,8 +93,7 @@ export class Execution<T> implements Leaseholder {
   }
 
   lose(why: string): void {
-    const { name, key } = this.op.label;
-    const message = `${name} "${key}" lost its lease while it ran: ${why}; another attempt may run it`;
+    const message = `${this.#title} lost its lease while it ran: ${why}; another attempt may run it`;
     const error = new OutcomeError('LEASE_LOST', message);
     this.attempt.lose(error);
     this.emit('lease-lost', { error });
@@ -98,7 +102,25 @@ export class Execution<T> implements Leaseholder {
 
   /** Whether the work may start: the claim's answer did not come after the lease was over (G4). */
   get holds(): boolean {
-    return !this.#isProtected || this.#heartbeat.holds;
+    return !this.isProtected || this.#heartbeat.holds;
+  }
+
+  assertHolds(): void {
+    if (!this.isProtected || this.#heartbeat.holds) return;
+    // The clock may know it before the heartbeat does.
+    if (!this.attempt.lost && !this.ended.value)
+      this.#heartbeat.lose('its length has passed since it was last granted');
+    throw (
+      this.attempt.lost ?? new OutcomeError('LEASE_LOST', `${this.#title} has ended: its steps come too late`)
+    );
+  }
+
+  refused(): void {
+    if (!this.attempt.lost) this.#heartbeat.lose('another attempt, a person or a tombstone holds the record');
+  }
+
+  get #title(): string {
+    return `${this.op.label.name} "${this.op.label.key}"`;
   }
 
   emit(event: EventName, more?: Partial<EventDetail>): void {
@@ -116,7 +138,7 @@ export class Execution<T> implements Leaseholder {
   // One long function with few promises: this is what a first run costs.
   async #run(reconcileFirst: boolean): Promise<void> {
     this.emit('miss');
-    if (this.#isProtected) this.#heartbeat.start();
+    if (this.isProtected) this.#heartbeat.start();
     let outcome: Outcome<T>;
     try {
       outcome = await this.#work(reconcileFirst);
@@ -124,14 +146,19 @@ export class Execution<T> implements Leaseholder {
       outcome = { kind: 'unknown', error };
     }
     this.#heartbeat.stop();
-    if (outcome.kind === 'released') return this.#end(await this.#release(outcome));
+    if (outcome.kind === 'released') {
+      if (!this.attempt.hasRunSteps) return this.#end(await this.#release(outcome));
+      // Not undone as if nothing had happened: a step did.
+      outcome = { kind: 'failed', error: outcome.error, final: false };
+    }
     // An aborted attempt may have failed only because it was aborted: nobody can say.
     if (outcome.kind === 'failed' && this.attempt.lost) outcome = { kind: 'unknown', error: outcome.error };
     const settlement = this.#settlement(outcome);
+    if (!settlement.final) await this.attempt.flushSteps();
     const ending = (fate: Ending<T>['fate']) => this.#ending(outcome, settlement, fate);
     const command = () => this.parts.store.settle(this.op.key, this.attempt.lease, settlement);
     // Unprotected work has waited one deadline for the store already.
-    if (!this.#isProtected) return this.#settleLater(ending('unrecorded'), command);
+    if (!this.isProtected) return this.#settleLater(ending('unrecorded'), command);
     let recorded: boolean;
     try {
       recorded = await callStore('record an outcome', command, this.policy.storeTimeoutMs);
@@ -204,13 +231,9 @@ export class Execution<T> implements Leaseholder {
   }
 
   #encode(outcome: Outcome<T>, maxResultBytes: number): string | undefined {
-    const encoded = this.parts.encode(outcome);
-    if ('path' in encoded) {
-      this.emit('no-value', { path: encoded.path, error: encoded.error });
-      return undefined;
-    }
-    if (!isLargerThan(encoded.text, maxResultBytes)) return encoded.text;
-    this.emit('no-value', { path: 'value', error: new RangeError(`larger than ${maxResultBytes} bytes`) });
+    const encoded = encodeWithin(this.parts.encode, outcome, maxResultBytes);
+    if ('text' in encoded) return encoded.text;
+    this.emit('no-value', { path: encoded.path, error: encoded.error });
     return undefined;
   }
 
@@ -239,10 +262,4 @@ export function withdraw<T>(parts: EngineParts, { key, policy }: Operation<T>, t
 /** How long the store is told in the background what it could not be told in time. */
 function patienceOf({ storeTimeoutMs, ttlMs }: RunPolicy, keepAliveMs: number) {
   return { timeoutMs: storeTimeoutMs, giveUpAfterMs: ttlMs, keepAliveMs };
-}
-
-function isLargerThan(text: string, maxBytes: number): boolean {
-  // A UTF-16 unit is at most three bytes of UTF-8, so that most texts need no counting.
-  if (text.length * 3 <= maxBytes) return false;
-  return text.length > maxBytes || new TextEncoder().encode(text).length > maxBytes;
 }

@@ -56,7 +56,7 @@ export class Heartbeat {
 
   #beat(): void {
     if (this.#stopped) return;
-    if (this.#remainingMs() <= 0) return this.#lose('its length has passed since it was last granted');
+    if (this.#remainingMs() <= 0) return this.lose('its length has passed since it was last granted');
     const heldTooLong = monotonicMs() - this.#startedMs >= this.holder.policy.maxHoldMs;
     if (!this.#renewing && !heldTooLong) this.#renew();
     this.#sleep(this.#remainingMs());
@@ -76,7 +76,7 @@ export class Heartbeat {
     this.#renewing = false;
     if (this.#stopped) return;
     if (leaseEndsAtMs === false)
-      return this.#lose('another attempt, a person or a tombstone holds the record');
+      return this.lose('another attempt, a person or a tombstone holds the record');
     this.#grantedMs = sentMs;
     this.holder.renewed(leaseEndsAtMs);
     this.#again(this.holder.policy.leaseMs / 3);
@@ -94,7 +94,8 @@ export class Heartbeat {
     this.#sleep(ms);
   }
 
-  #lose(why: string): void {
+  /** Whoever found out says so here. */
+  lose(why: string): void {
     this.stop();
     this.holder.lose(why);
   }
