@@ -40,18 +40,23 @@ describe('recovery points: step(name, fn)', () => {
     const { process } = world();
     const { effects, effect } = providers();
     for (const name of ['one', 'two']) {
-      const crashed = process({ lease: 60, storeTimeout: 50, waitTimeout: 50 });
+      const crashed = process({ lease: 60, storeTimeout: 50 });
       const done = deferred();
-      void crashed
-        .run('k', async ({ step }) => {
+      const dead = new AbortController();
+      const run = crashed.run(
+        'k',
+        async ({ step }) => {
           await step('one', effect('one', 1));
           if (name === 'two') await step('two', effect('two', 2));
           crashed.faulty.cut();
           done.resolve();
           await new Promise(() => undefined);
-        })
-        .catch(() => undefined);
+        },
+        { signal: dead.signal },
+      );
       await done.promise;
+      dead.abort();
+      await errorOf(run);
     }
     const answer = await process().run('k', async ({ step, attempt }) => [
       await step('one', effect('again', 0)),
