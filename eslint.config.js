@@ -2,7 +2,7 @@ import tseslint from 'typescript-eslint';
 
 const nodeBuiltins = '^node:';
 const core = (name) => `^(\\.\\./)+core/${name}\\.js$`;
-const shared = '^(\\.\\./)+((core|keys|codec)/[\\w.-]+|api|idempotency|attempt)\\.js$';
+const shared = '^(\\.\\./)+((core|keys|codec)/[\\w.-]+|api|idempotency|attempt|translate|logging)\\.js$';
 const ownFolder = '^\\./([\\w.-]+/)*[\\w.-]+\\.js$';
 const ownFolderFromInternal = '^\\.\\./[\\w.-]+\\.js$';
 
@@ -49,6 +49,10 @@ const boundaries = [
     values: ['^\\./internal/', storeParts, nodeBuiltins],
     sentence: 'imports core/{record,store,errors} and its internal/: no engine, no other store',
   }),
+  mayImport('stores/postgres.ts', {
+    values: ['^\\./internal/', storeParts, nodeBuiltins, '^\\.\\./transaction/'],
+    sentence: 'imports what a store imports, and transaction/: its transactional mode is the engine on a store of its own',
+  }),
   mayImport('stores/internal/**', {
     values: [ownFolder, storeParts, nodeBuiltins],
     sentence: 'imports core/{record,store,errors} and its neighbours',
@@ -63,9 +67,15 @@ const boundaries = [
       sentence: 'imports core, keys, codec, idempotency and attempt: no store, no other face',
     }),
   ]),
+  mayImport('transaction/**', {
+    values: [ownFolder, shared, nodeBuiltins],
+    sentence: 'imports core, keys, codec, idempotency and attempt, as a face does: no store',
+  }),
   mayImport('testing/**', {
     values: [ownFolder, core('[\\w.-]+'), nodeBuiltins],
-    sentence: 'imports only core',
+    // By import() at the first use: who skips the random histories need not install it.
+    types: ['^fast-check$'],
+    sentence: 'imports only core, and of fast-check the types',
   }),
   mayImport('pipeline/**', { values: [ownFolder], sentence: 'stands alone' }),
   mayImport('!(index|defaults).ts', {

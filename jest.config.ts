@@ -20,6 +20,8 @@ const config: Config = {
     '^(\\.{1,2}/.*)\\.js$': '$1',
     '^twiceshy$': '<rootDir>/src/index.ts',
     '^twiceshy/pipeline$': '<rootDir>/src/pipeline/index.ts',
+    '^twiceshy/testing$': '<rootDir>/src/testing/index.ts',
+    '^twiceshy/(consumer|bullmq|amqp|sqs)$': '<rootDir>/src/queue/$1.ts',
     '^twiceshy/(.*)$': '<rootDir>/src/stores/$1.ts',
   },
   setupFilesAfterEnv: ['<rootDir>/__tests__/support/no-leaks.ts'],

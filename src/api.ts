@@ -1,7 +1,7 @@
 /** What users of the neutral API give and get. */
 import type { CodecOptions } from './codec/index.js';
 import type { Attempt } from './core/attempt.js';
-import type { Operation } from './core/execution.js';
+import type { Operation } from './core/operation.js';
 import type { CommonOptions, Remember } from './core/options.js';
 import type { IdempotencyStatus } from './core/record.js';
 import type { LeaseStore } from './core/store.js';

@@ -1,9 +1,15 @@
 /** The composition root: the only file that may import stores and faces together. */
-import { checkNames } from './core/options.js';
-import type { LeaseStore } from './core/store.js';
+import { UsageError } from './core/errors.js';
+import { checkNames, show } from './core/options.js';
+import { isIdempotencyStore, isLeaseStore, type LeaseStore } from './core/store.js';
 import type { IdempotencyOptions } from './api.js';
+import { createIdempotent } from './function/idempotent.js';
+import { createMakeIdempotent } from './function/make-idempotent.js';
+import type { AnyStore } from './function/options.js';
 import { createIdempotency } from './idempotency.js';
-import { warnThrough } from './logging.js';
+import { warnThrough, type Logger } from './logging.js';
+import { KeyValueStore } from './stores/keyvalue.js';
+import { InMemoryStore } from './stores/memory.js';
 import { RedisStore } from './stores/redis.js';
 import type { ResultClass } from './task/contract.js';
 import { TaskMiddleware } from './task/middleware.js';
@@ -70,3 +76,37 @@ export function getIdempotencyMiddleware(url?: string): IdempotencyMiddleware {
   if (!middleware) shared.set(url, (middleware = new IdempotencyMiddleware(url)));
   return middleware;
 }
+
+// One per process, like the middlewares: two copies of the library must meet in the same records.
+const STORES = Symbol.for('twiceshy.stores.1');
+
+function storesOfProcess() {
+  const holder = globalThis as { [STORES]?: { memory?: LeaseStore; wrapped: WeakMap<object, LeaseStore> } };
+  return (holder[STORES] ??= { wrapped: new WeakMap() });
+}
+
+/** The store that an option of the function face means: two calls with one object have one store. */
+function storeOf(given: AnyStore | undefined, logger?: Logger): LeaseStore {
+  const stores = storesOfProcess();
+  if (given === undefined) return (stores.memory ??= new InMemoryStore());
+  if (isLeaseStore(given)) return given;
+  if (!isIdempotencyStore(given)) {
+    throw new UsageError(
+      'INVALID_OPTIONS',
+      `store is ${show(given)}: give an InMemoryStore, a RedisStore, another object with claim(), or one with get(), set(), ` +
+        'delete() and clear()',
+    );
+  }
+  let store = stores.wrapped.get(given);
+  if (!store) {
+    store = new KeyValueStore(given, logger ? { onWarning: warnThrough(logger) } : {});
+    stores.wrapped.set(given, store);
+  }
+  return store;
+}
+
+/** Runs a function once for a key, and gives every duplicate the same answer. */
+export const idempotent = /* @__PURE__ */ createIdempotent({ storeOf });
+
+/** Wraps a function: calls with the same key, by default with the same arguments, run it once. */
+export const makeIdempotent = /* @__PURE__ */ createMakeIdempotent({ storeOf });

@@ -6,8 +6,15 @@ import { Background } from './core/background.js';
 import { callStore } from './core/calls.js';
 import { Engine } from './core/engine.js';
 import { DuplicateError, OutcomeError, StoreError, UsageError } from './core/errors.js';
-import { isEventName, type Events, type EventName, type Listener, type Stats } from './core/events.js';
-import type { EngineParts } from './core/execution.js';
+import {
+  isEventName,
+  type Events,
+  type EventName,
+  type Listener,
+  type Stats,
+  type Tally,
+} from './core/events.js';
+import type { EngineParts } from './core/operation.js';
 import {
   abandonedRule,
   checkNames,
@@ -51,7 +58,8 @@ export class Idempotency {
   readonly #events: Events;
   readonly #engine: Engine;
 
-  constructor(options: IdempotencyOptions) {
+  /** @param tally counts that several instances share; @default its own */
+  constructor(options: IdempotencyOptions, tally?: Tally) {
     checkNames('createIdempotency()', options, INSTANCE_OPTION_NAMES);
     if (!isLeaseStore(options.store)) {
       throw new UsageError(
@@ -63,7 +71,7 @@ export class Idempotency {
     this.#store = options.store;
     this.policy = resolvePolicy(options);
     this.codec = createCodec(options.codec);
-    this.#events = reportEvents(options.logger);
+    this.#events = reportEvents(options.logger, tally);
     this.#engine = new Engine(this.#parts());
   }
 
@@ -151,7 +159,7 @@ export class Idempotency {
       () => this.#store.read(place),
       this.policy.storeTimeoutMs,
     );
-    return record && this.#describe<T>(key, record);
+    return record && this.describe<T>(key, record);
   }
 
   /**
@@ -179,8 +187,9 @@ export class Idempotency {
     return this.#override(key, options, { kind: 'forget', force: options.force ?? false });
   }
 
-  stats(): Stats {
-    return this.#events.stats();
+  /** What happened in this process so far: to one operation, or to all together. */
+  stats(name?: string): Stats {
+    return this.#events.stats(name);
   }
 
   /** Listens to an event; the returned function ends it. */
@@ -243,7 +252,8 @@ export class Idempotency {
     return storeKey(composeNamespace({ prefix, scope, name }), key);
   }
 
-  #describe<T>(key: string, record: StoredRecord): IdempotencyRecord<T> {
+  /** A record as people see it, its value decoded anew. */
+  describe<T>(key: string, record: StoredRecord): IdempotencyRecord<T> {
     const { status, createdAtMs, expiresAtMs, hitCount, attempt, fence, payload, format } = record;
     const described = {
       key,
@@ -266,6 +276,7 @@ export class Idempotency {
       events: this.#events,
       background: new Background(),
       encode: (outcome) => encodeOutcome(this.codec, outcome),
+      decode: (text) => this.codec.decode(text),
       deriveKey: (key, failures, name) =>
         sha256Hex(JSON.stringify([key.digest, key.address, failures, name])).slice(0, 32),
       enter: (attempt, key, run) => enterAttempt(attempt, store, key, run),

@@ -2,6 +2,8 @@
 export {
   IdempotencyMiddleware,
   getIdempotencyMiddleware,
+  idempotent,
+  makeIdempotent,
   type IdempotencyMiddlewareOptions,
 } from './defaults.js';
 export { createIdempotency, type Idempotency } from './idempotency.js';
@@ -16,7 +18,7 @@ export type {
 export { currentAttempt } from './attempt.js';
 export { contextKey, hashKey } from './keys/index.js';
 export type { ClassCodec, CodecOptions } from './codec/index.js';
-export { InMemoryStore } from './stores/memory.js';
+export { InMemoryStore, type InMemoryStoreOptions } from './stores/memory.js';
 export type { Attempt } from './core/attempt.js';
 export {
   DuplicateError,
@@ -33,10 +35,22 @@ export {
   IdempotencyStatus,
   type Grant,
   type Lease,
+  type RecordedStep,
   type StoreKey,
   type StoredRecord,
 } from './core/record.js';
-export type { ClaimAnswer, ClaimRequest, LeaseStore, Replacement, Settlement } from './core/store.js';
+export type {
+  ClaimAnswer,
+  ClaimRequest,
+  IdempotencyStore,
+  LeaseStore,
+  Replacement,
+  Settlement,
+  SimpleRecord,
+} from './core/store.js';
+export type { Idempotent, IdempotentOptions } from './function/idempotent.js';
+export type { MadeIdempotent, MakeIdempotent, MakeIdempotentOptions } from './function/make-idempotent.js';
+export { ConcurrentBehavior, type FunctionOptions } from './function/options.js';
 export type { Logger } from './logging.js';
 export type { ContextLike, ResultClass, ResultLike, TaskLike } from './task/contract.js';
 export type { TaskDefaults, TaskOptions, TaskReconciled } from './task/options.js';

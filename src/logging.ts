@@ -1,4 +1,4 @@
-import { Events, type EventDetail, type EventName } from './core/events.js';
+import { Events, type EventDetail, type EventName, type Tally } from './core/events.js';
 
 /** Any subset of these; what is missing is not logged. */
 export interface Logger {
@@ -21,15 +21,19 @@ const WARNINGS: Partial<Record<EventName, (detail: EventDetail) => string>> = {
 /** Where warnings go: to the logger, or where there is none, to the process. */
 export function warnThrough(logger: Logger | undefined): (message: string, detail?: unknown) => void {
   return (message, detail) => {
-    if (logger) logger.warn?.(message, detail);
-    else process.emitWarning(message, 'TwiceshyWarning');
+    if (!logger) return process.emitWarning(message, 'TwiceshyWarning');
+    try {
+      logger.warn?.(message, detail);
+    } catch {
+      // A call never fails because its logger does.
+    }
   };
 }
 
 /** Events that are reported to the logger, or as process warnings where there is none. */
-export function reportEvents(logger: Logger | undefined): Events {
+export function reportEvents(logger: Logger | undefined, tally?: Tally): Events {
   const warn = warnThrough(logger);
-  const events = new Events((error) => warn(`a listener threw: ${messageOf(error)}`, { error }));
+  const events = new Events((error) => warn(`a listener threw: ${messageOf(error)}`, { error }), tally);
   for (const [event, words] of Object.entries(WARNINGS)) {
     events.on(event as EventName, (detail) =>
       warn(`twiceshy: ${detail.name} "${detail.key}" ${words(detail)}`, detail),

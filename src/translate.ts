@@ -2,7 +2,7 @@
 import type { OnAbandoned, Reconciled } from './api.js';
 import { encodeFailure, type Codec } from './codec/index.js';
 import type { Attempt } from './core/attempt.js';
-import type { EngineParts } from './core/execution.js';
+import type { EngineParts } from './core/operation.js';
 import type { Remember } from './core/options.js';
 import { failureOutcome, judge, type Outcome } from './core/outcome.js';
 import type { AbandonedRule } from './core/record.js';

@@ -1,4 +1,4 @@
 import { InMemoryStore } from '../../src/stores/memory.js';
-import { describeStoreContract } from './store-contract.js';
+import { describeStoreContract } from '../../src/testing/index.js';
 
 describeStoreContract('InMemoryStore', () => Promise.resolve({ store: new InMemoryStore() }));

@@ -2,7 +2,7 @@ import { afterAll, beforeAll } from '@jest/globals';
 import RedisMock from 'ioredis-mock';
 import { RedisStore } from '../../src/stores/redis.js';
 import { startRedis, type PrivateRedis } from '../support/redis-server.js';
-import { describeStoreContract } from './store-contract.js';
+import { describeStoreContract } from '../../src/testing/index.js';
 
 let server: PrivateRedis;
 beforeAll(async () => (server = await startRedis()));

@@ -43,6 +43,29 @@ const STORIES: Record<string, string[]> = {
     'failed: ',
     'month',
   ],
+  'function-payment.ts': [
+    'the provider charges 42, its key has 32 characters\n',
+    'who does not want to wait: CONCURRENT_REQUEST',
+    'a duplicate, answered from a record that is COMPLETED\nat once: true\n',
+    'later:   true\nanother amount: KEY_REUSED\n',
+  ],
+  'function-wrap.ts': [
+    'sends the invoice to c-1, under true\ninv_c-1\ninv_c-1\nsends the invoice to c-2, under true\ninv_c-2\n2 sent, 1 duplicate\n',
+  ],
+  'compose-retry.ts': [
+    '  attempt 1\n  attempt 2\n  attempt 3\n  paid by attempt 3\n',
+    '  attempt 1 asks the bank\n  first request: CardDeclined: insufficient funds\n  second request: CardDeclined: insufficient funds\n',
+    '  paid by attempt 1, try 3 = paid by attempt 1, try 3; 1 key for the provider\n',
+  ],
+  'compose-breaker.ts': [
+    'o-1: ch_o-1 by attempt 1\no-2: the provider is down\no-3: the provider is down\nthe breaker is open after 3 calls\n',
+    'o-4: Execution prevented because the circuit breaker is open\no-1: ch_o-1 by attempt 1\n3 calls,',
+    'o-4: ch_o-4 by attempt 1\no-2: ch_o-2 by attempt 2\n',
+  ],
+  'compose-timeout.ts': [
+    '  first request: timed out\n  second request: charged by attempt 1\n  1 charge\n',
+    '  first request: timed out\n  second request: charged by attempt 2\n  1 charge\n',
+  ],
   'demo.ts': [
     'order-1 charged by attempt 1',
     'charges so far: 1',

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { exportedFiles, readDist, Workshop, type Project } from './projects.js';
+import { exportedFiles, readDist, Workshop, type Ended, type Project } from './projects.js';
 
 const SLOW_MS = 60_000;
 const FORMATS = [
@@ -58,6 +58,7 @@ describe('in a project with nothing else installed', () => {
       memory: ['InMemoryStore'],
       pipeline: expect.arrayContaining(['Result', 'Task', 'required']),
       redis: ['RedisStore'],
+      testing: ['FaultyStore', 'describeStoreContract', 'storeDown'],
       oneInMemoryStore: true,
     });
   });
@@ -168,6 +169,42 @@ describe('in a project tested with jest', () => {
       );
       expect(output).toContain('Tests:       2 passed, 2 total');
       expect(code).toBe(0);
+    },
+    SLOW_MS,
+  );
+});
+
+describe('in a project with a store of its own', () => {
+  const jestIn = (project: Project, file: string): Promise<Ended> =>
+    project.tool('jest/bin/jest.js', ['--runInBand', file], ['--experimental-vm-modules']);
+
+  test(
+    'ten lines run the contract in jest, from CommonJS, and from ESM without the random histories',
+    async () => {
+      const project = await workshop.project('own-store', { links: ['fast-check'] });
+      const commonJs = await jestIn(project, 'commonjs.test.cjs');
+      expect(commonJs.output).toMatch(/Tests: +(\d+) passed, \1 total/);
+      const esm = await jestIn(project, 'esm.test.mjs');
+      expect(esm.output).toContain('reference model": fast-check is not for everybody');
+      expect(esm.output).toMatch(/Tests: +1 skipped, \d+ passed/);
+      expect([commonJs.code, esm.code]).toEqual([0, 0]);
+      expect(await project.node('without-runner.cjs')).toEqual({
+        code: 'INVALID_OPTIONS',
+        message: expect.stringContaining('globals: true'),
+        faulty: 'function',
+      });
+    },
+    SLOW_MS,
+  );
+
+  test(
+    'random histories without fast-check fail with what to install',
+    async () => {
+      const project = await workshop.project('own-store', { folder: 'own-store-without' });
+      const { code, output } = await jestIn(project, 'commonjs.test.cjs');
+      expect(output).toContain('npm install --save-dev fast-check');
+      expect(output).toMatch(/Tests: +1 failed, \d+ passed/);
+      expect(code).toBe(1);
     },
     SLOW_MS,
   );

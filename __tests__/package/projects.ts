@@ -34,6 +34,8 @@ export interface ProjectOptions {
   readonly links?: readonly string[];
   /** A folder of the fixture whose packages are put in its node_modules. */
   readonly stubs?: string;
+  /** The name of the copy. @default the fixture's */
+  readonly folder?: string;
 }
 
 export class Workshop {
@@ -56,8 +58,8 @@ export class Workshop {
   }
 
   /** A copy of the fixture with the tarball installed, and nothing else but what is asked for. */
-  async project(fixture: string, { links = [], stubs }: ProjectOptions = {}): Promise<Project> {
-    const folder = join(this.folder, fixture);
+  async project(fixture: string, { links = [], stubs, ...as }: ProjectOptions = {}): Promise<Project> {
+    const folder = join(this.folder, as.folder ?? fixture);
     await cp(join(FIXTURES, fixture), folder, { recursive: true });
     // Offline: the library has no dependencies, and its peers are optional.
     const install = ['install', '--offline', '--no-audit', '--no-fund', this.tarball];

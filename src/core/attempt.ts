@@ -1,6 +1,5 @@
 import type { OutcomeError } from './errors.js';
 import type { Lease } from './record.js';
-import type { Steps } from './steps.js';
 
 /** What the work is told about the attempt that it is. */
 export interface Attempt {
@@ -31,17 +30,24 @@ export interface Attempt {
   readonly step: <T>(name: string, work: () => T | Promise<T>) => Promise<T>;
 }
 
+/** The steps of an attempt, made when the first one is run. */
+export interface AttemptSteps {
+  readonly hasRun: boolean;
+  run<T>(name: string, work: () => T | Promise<T>): Promise<T>;
+  flush(): Promise<void>;
+}
+
 /** The attempt as the engine keeps it. */
 export class RunningAttempt implements Attempt {
   lost: OutcomeError | undefined;
   #controller: AbortController | undefined;
-  #steps: Steps | undefined;
+  #steps: AttemptSteps | undefined;
 
   constructor(
     readonly key: string,
     public lease: Lease,
     private readonly derive: (failures: number, name: string) => string,
-    private readonly makeSteps: () => Steps,
+    private readonly makeSteps: () => AttemptSteps,
   ) {}
 
   get fence(): number | undefined {

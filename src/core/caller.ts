@@ -1,5 +1,5 @@
 import { DuplicateError, isIdempotencyError, OutcomeError, type IdempotencyError } from './errors.js';
-import type { Operation } from './execution.js';
+import type { Operation } from './operation.js';
 import type { Answer } from './outcome.js';
 import { LEFT, Patience, type TIMED_OUT } from './patience.js';
 import { decide, type Decision } from './policy.js';

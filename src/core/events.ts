@@ -45,12 +45,48 @@ export type EventName = keyof typeof COUNTERS;
 export type Stats = { readonly [Name in EventName as (typeof COUNTERS)[Name]]: number };
 export type Listener = (detail: EventDetail) => void;
 
+type Counts = Partial<Record<EventName, number>>;
+
+/** Names are operations, of which there are few; should somebody make them up, the rest is counted as one. */
+const MAX_OPERATIONS = 1_000;
+const OTHERS = '';
+
+/** How often each event was emitted, per operation. */
+export class Tally {
+  readonly #counts = new Map<string, Counts>();
+
+  add(event: EventName, operation: string): void {
+    const counts = this.#of(operation);
+    counts[event] = (counts[event] ?? 0) + 1;
+  }
+
+  /** Of one operation, or of all together. */
+  stats(operation?: string): Stats {
+    const counted = operation === undefined ? [...this.#counts.values()] : [this.#counts.get(operation)];
+    const sum = (event: EventName) => counted.reduce((total, counts) => total + (counts?.[event] ?? 0), 0);
+    const entries = Object.entries(COUNTERS) as [EventName, string][];
+    return Object.fromEntries(entries.map(([event, counter]) => [counter, sum(event)])) as Stats;
+  }
+
+  #of(operation: string): Counts {
+    const known = this.#counts.get(operation);
+    if (known) return known;
+    const isFull = this.#counts.size >= MAX_OPERATIONS;
+    if (isFull && operation !== OTHERS) return this.#of(OTHERS);
+    const counts: Counts = {};
+    this.#counts.set(operation, counts);
+    return counts;
+  }
+}
+
 /** Events and their counters. A listener that throws harms nobody; it is reported to `onListenerError`. */
 export class Events {
   readonly #listeners = new Map<EventName, Set<Listener>>();
-  readonly #counts: Partial<Record<EventName, number>> = {};
 
-  constructor(private readonly onListenerError: (error: unknown) => void) {}
+  constructor(
+    private readonly onListenerError: (error: unknown) => void,
+    private readonly tally = new Tally(),
+  ) {}
 
   on(event: EventName, listener: Listener): () => void {
     let listeners = this.#listeners.get(event);
@@ -66,7 +102,7 @@ export class Events {
     of?: Pick<EventDetail, 'attempt' | 'fence'>,
     more?: Partial<EventDetail>,
   ): void {
-    this.#counts[event] = (this.#counts[event] ?? 0) + 1;
+    this.tally.add(event, label.name);
     const listeners = this.#listeners.get(event);
     if (!listeners) return;
     const attempt = of && { attempt: of.attempt, fence: of.fence };
@@ -80,11 +116,9 @@ export class Events {
     }
   }
 
-  stats(): Stats {
-    const entries = Object.entries(COUNTERS) as [EventName, string][];
-    return Object.fromEntries(
-      entries.map(([event, counter]) => [counter, this.#counts[event] ?? 0]),
-    ) as Stats;
+  /** Of one operation, or of all together. */
+  stats(operation?: string): Stats {
+    return this.tally.stats(operation);
   }
 }
 

@@ -1,46 +1,16 @@
-import { RunningAttempt, type Attempt } from './attempt.js';
-import type { Background } from './background.js';
+import { RunningAttempt } from './attempt.js';
 import { callStore } from './calls.js';
 import { OutcomeError } from './errors.js';
-import type { EventDetail, EventName, Events, Label } from './events.js';
+import type { EventDetail, EventName } from './events.js';
 import { Latch } from './latch.js';
 import { Heartbeat, type Leaseholder } from './heartbeat.js';
+import type { EngineParts, Operation } from './operation.js';
 import type { RunPolicy } from './options.js';
-import type { DuplicateAnswer, Outcome } from './outcome.js';
-import type { AbandonedRule, Lease, StoreKey, StoredRecord } from './record.js';
+import type { Outcome } from './outcome.js';
+import type { Lease, StoredRecord } from './record.js';
 import { Steps, type StepHolder } from './steps.js';
-import type { LeaseStore, Settlement } from './store.js';
+import type { Settlement } from './store.js';
 import { encodeWithin } from './value.js';
-
-/** One operation under one key, as a face hands it to the engine. */
-export interface Operation<T> {
-  readonly key: StoreKey;
-  /** For messages and events. */
-  readonly label: Label;
-  readonly policy: RunPolicy;
-  readonly onDuplicate: DuplicateAnswer;
-  readonly onAbandoned: AbandonedRule;
-  readonly fingerprint: string | undefined;
-  readonly signal: AbortSignal | undefined;
-  /** Never rejects: a failure is an outcome. */
-  readonly work: (attempt: Attempt) => Promise<Outcome<T>>;
-  /** Asks what became of an abandoned attempt; `run` lets the work run. */
-  readonly reconcile: ((attempt: Attempt) => Promise<Outcome<T> | 'run'>) | undefined;
-}
-
-/** What the engine is built from; `createIdempotency` brings it together. */
-export interface EngineParts {
-  readonly store: LeaseStore;
-  readonly events: Events;
-  readonly background: Background;
-  /** The outcome as text, or the path inside it that can't be kept. */
-  readonly encode: (outcome: Outcome<unknown>) => { text: string } | { path: string; error: unknown };
-  /** The value of a recorded step. */
-  readonly decode: (text: string) => unknown;
-  readonly deriveKey: (key: StoreKey, failures: number, name: string) => string;
-  /** Runs the work so that `currentAttempt()` finds the attempt. */
-  readonly enter: <R>(attempt: Attempt, key: StoreKey, run: () => R) => R;
-}
 
 /** How an execution ended, and what its duplicates are to see. */
 export interface Ending<T> {

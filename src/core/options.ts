@@ -82,6 +82,8 @@ const DEFAULT_POLICY: RunPolicy = {
   storeTimeoutMs: 2 * SECOND_MS,
   maxResultBytes: 1024 * 1024,
 };
+/** Where `idempotent()` and `makeIdempotent()` differ. */
+export const FUNCTION_POLICY: RunPolicy = { ...DEFAULT_POLICY, ttlMs: HOUR_MS };
 export const DEFAULT_PREFIX = 'idempotency';
 /** A record whose outcome a person or a reconcile function must settle is kept this long. */
 export const IN_DOUBT_RETENTION_MS = 30 * DAY_MS;

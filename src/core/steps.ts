@@ -1,8 +1,8 @@
-import type { RunningAttempt } from './attempt.js';
+import type { AttemptSteps, RunningAttempt } from './attempt.js';
 import { callStore } from './calls.js';
 import { OutcomeError, UsageError } from './errors.js';
 import type { EventDetail, EventName } from './events.js';
-import type { EngineParts, Operation } from './execution.js';
+import type { EngineParts, Operation } from './operation.js';
 import type { RecordedStep } from './record.js';
 import { encodeWithin } from './value.js';
 
@@ -20,7 +20,7 @@ export interface StepHolder {
 const MAX_NAME_LENGTH = 256;
 
 /** The recovery points of one attempt: what ran to its end is not run again by a later attempt of the key. */
-export class Steps {
+export class Steps implements AttemptSteps {
   /** Names that run, or have ended well, in this attempt. */
   readonly #names = new Set<string>();
   /** Done, but the store does not know it yet. */

@@ -1,4 +1,12 @@
-import type { Grant, Lease, LeaseTerms, RecordedStep, StoreKey, StoredRecord } from './record.js';
+import type {
+  Grant,
+  IdempotencyStatus,
+  Lease,
+  LeaseTerms,
+  RecordedStep,
+  StoreKey,
+  StoredRecord,
+} from './record.js';
 
 export interface ClaimRequest extends LeaseTerms {
   /** The owner token of the attempt: random, one per attempt, 16 characters of `A-Z a-z 0-9 - _`. */
@@ -83,4 +91,33 @@ export interface LeaseStore {
 /** Whether a value has the shape of a {@link LeaseStore}: it is one when it has `claim`. */
 export function isLeaseStore(value: unknown): value is LeaseStore {
   return typeof value === 'object' && value !== null && 'claim' in value && typeof value.claim === 'function';
+}
+
+/** A record as a simple store is given it: plain data, times in milliseconds since 1970. */
+export interface SimpleRecord<T = unknown> {
+  key: string;
+  status: IdempotencyStatus;
+  result?: T;
+  error?: unknown;
+  createdAt: number;
+  expiresAt: number;
+  hitCount: number;
+}
+
+/**
+ * The simple shape of a store, as people write it by hand: it keeps what it is given under a key, until `expiresAt` at
+ * least. `KeyValueStore` makes a {@link LeaseStore} of it that is atomic within one process.
+ */
+export interface IdempotencyStore<T = unknown> {
+  /** What `set` was given, also the members that stand in no type; nothing for absence. */
+  get(key: string): Promise<SimpleRecord<T> | null | undefined> | SimpleRecord<T> | null | undefined;
+  set(key: string, record: SimpleRecord<T>): unknown;
+  delete(key: string): unknown;
+  clear(): unknown;
+}
+
+/** Whether a value has the shape of an {@link IdempotencyStore}. */
+export function isIdempotencyStore(value: unknown): value is IdempotencyStore {
+  if (typeof value !== 'object' || value === null) return false;
+  return ['get', 'set', 'delete', 'clear'].every((name) => typeof Reflect.get(value, name) === 'function');
 }

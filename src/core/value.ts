@@ -1,4 +1,4 @@
-import type { EngineParts } from './execution.js';
+import type { EngineParts } from './operation.js';
 import type { Outcome } from './outcome.js';
 
 export type Encoded = ReturnType<EngineParts['encode']>;

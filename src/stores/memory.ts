@@ -3,6 +3,7 @@ import { NO_STEPS, type Lease, type RecordedStep, type StoreKey, type StoredReco
 import type { ClaimAnswer, ClaimRequest, LeaseStore, Replacement, Settlement } from '../core/store.js';
 import {
   asRecord,
+  ended,
   granted,
   isOpen,
   lineage,
@@ -11,29 +12,44 @@ import {
   withdrawn,
   type Kept,
 } from './internal/memory-record.js';
+import { checkInterval, limitsOf, type InMemoryStoreOptions } from './internal/memory-options.js';
+import { MemoryTable, NOBODY } from './internal/memory-table.js';
+
+export type { InMemoryStoreOptions } from './internal/memory-options.js';
 
 /** How long the mark of a withdrawn token stays. */
 const MARK_MS = 60_000;
 const TOMBSTONE_MS = 3_600_000;
 const SWEEP_MS = 60_000;
-const NOBODY = '';
 
 /**
  * Keeps records in this process: for tests, and where one process is all there is. The reference for the other
- * stores. Records are swept when their retention is over; it never keeps a process alive.
+ * stores. Expired records are dropped when they are looked for, now and then by a claim or a renewal, and, with
+ * {@link startCleanup}, by a timer; nothing here keeps a process alive.
  *
  * G1-G3 and G5 hold within the process; the clock (G4) is the process's monotonic one, so that nothing expires
  * because somebody set the machine's clock. Nothing survives the process.
  */
 export class InMemoryStore implements LeaseStore {
-  readonly #records = new Map<string, Kept>();
+  readonly #records: MemoryTable;
   readonly #wakes = new Map<string, Set<() => void>>();
   #lastFence = 0;
   #sweepAtMs = 0;
+  #cleanup: ReturnType<typeof setInterval> | undefined;
 
-  /** How many records are kept, tombstones and expired ones that were not swept yet included. */
+  /** @throws UsageError INVALID_OPTIONS for an unknown option, or a value that means nothing */
+  constructor(options: InMemoryStoreOptions = {}) {
+    this.#records = new MemoryTable(limitsOf(options));
+  }
+
+  /** How many records are kept, tombstones and expired ones that were not dropped yet included. */
   get size(): number {
     return this.#records.size;
+  }
+
+  /** How many records were dropped to make room for others. */
+  get evictions(): number {
+    return this.#records.evictions;
   }
 
   /** Forgets everything, running attempts included: for tests. */
@@ -41,15 +57,38 @@ export class InMemoryStore implements LeaseStore {
     this.#records.clear();
   }
 
+  /**
+   * Drops expired records every `intervalMs` milliseconds, for stores that lie idle with much in them. A second call
+   * replaces the interval. The timer keeps no process alive.
+   * @throws UsageError INVALID_OPTIONS
+   */
+  startCleanup(intervalMs: number): void {
+    const checkedMs = checkInterval(intervalMs);
+    this.stopCleanup();
+    this.#cleanup = setInterval(() => this.#records.sweep(), checkedMs);
+    // Structural: under fake timers, and off Node, a timer may be a number.
+    (this.#cleanup as { unref?: () => void }).unref?.();
+  }
+
+  /** Ends what {@link startCleanup} began; expired records are still dropped when they are met. */
+  stopCleanup(): void {
+    clearInterval(this.#cleanup);
+    this.#cleanup = undefined;
+  }
+
   async claim(key: StoreKey, request: ClaimRequest): Promise<ClaimAnswer> {
     const found = this.#find(key);
-    if (!found) return this.#grant(key, request, undefined);
+    if (!found) {
+      this.#records.makeRoom();
+      return this.#grant(key, request, undefined);
+    }
     if (found.token === request.token && found.status === 'IN_PROGRESS') {
       return granted(this.#extend(key, found, request));
     }
     const isSpent = found.token === request.token || found.previousToken === request.token;
     if (!isSpent && isOpen(found, request.replacing)) return this.#grant(key, request, found);
     if (found.settledAtMs !== undefined) found.hitCount++;
+    this.#records.touch(key.address);
     return { kind: 'existing', record: asRecord(found) };
   }
 
@@ -68,7 +107,7 @@ export class InMemoryStore implements LeaseStore {
     if (isOwn || found?.previousToken === lease.token) {
       const isKnown = found.steps.some(({ name }) => name === step.name);
       if (isOwn && !isKnown) {
-        this.#records.set(key.address, { ...found, steps: [...found.steps, step] });
+        this.#records.put(key.address, { ...found, steps: [...found.steps, step] });
       }
       return isOwn || isKnown;
     }
@@ -85,21 +124,9 @@ export class InMemoryStore implements LeaseStore {
     if (found?.previousToken === lease.token) return found.previousEnd === 'settled';
     const own = found?.token === lease.token ? found : undefined;
     if (!own && !this.#mayWrite(found, lease, settlement.retentionMs)) return false;
-    const now = nowMs();
-    const isUnknown = settlement.status === 'IN_PROGRESS';
-    this.#write(key, {
-      // An attempt whose claim was never answered knows no fence: it takes its own record's.
-      ...(own ?? { ...rewritten(key, lease), fence: lease.fence || this.#nextFence(0) }),
-      prior: undefined,
-      status: settlement.status,
-      final: settlement.final,
-      failures: settlement.failures,
-      payload: settlement.payload,
-      steps: settlement.final ? NO_STEPS : (own ?? lease).steps,
-      leaseEndsAtMs: isUnknown ? now : 0,
-      settledAtMs: isUnknown ? undefined : now,
-      expiresAtMs: now + (isUnknown ? lease.unsettledRetentionMs : settlement.retentionMs),
-    });
+    // An attempt whose claim was never answered knows no fence: it takes its own record's.
+    const running = own ?? { ...rewritten(key, lease), fence: lease.fence || this.#nextFence(0) };
+    this.#write(key, ended(running, settlement, lease.unsettledRetentionMs));
     return true;
   }
 
@@ -109,12 +136,9 @@ export class InMemoryStore implements LeaseStore {
     if (undone || !found) {
       const prior = undone ? found.prior : undefined;
       const isThere = prior !== undefined && prior.expiresAtMs > nowMs();
-      this.#write(
-        key,
-        isThere ? withdrawn(prior, token) : this.#tombstone(key, token, found?.fence, MARK_MS),
-      );
+      this.#write(key, isThere ? withdrawn(prior, token) : this.#tombstone(key, token, found, MARK_MS));
     } else if (!found.final && found.leaseEndsAtMs <= nowMs() && found.token !== token) {
-      this.#records.set(key.address, withdrawn(found, token));
+      this.#records.put(key.address, withdrawn(found, token));
     }
     return undone;
   }
@@ -136,8 +160,7 @@ export class InMemoryStore implements LeaseStore {
     if (replacement.kind === 'forget') {
       const keptMs = Math.max(found.expiresAtMs - now, TOMBSTONE_MS);
       this.#write(key, {
-        ...this.#tombstone(key, NOBODY, found.fence, keptMs),
-        failures: found.failures,
+        ...this.#tombstone(key, NOBODY, found, keptMs),
         ...replaced,
       });
     } else {
@@ -176,19 +199,16 @@ export class InMemoryStore implements LeaseStore {
   }
 
   #find(key: StoreKey): Kept | undefined {
-    const found = this.#records.get(key.address);
-    if (!found) return undefined;
-    if (found.expiresAtMs <= nowMs()) {
-      this.#records.delete(key.address);
-      return undefined;
-    }
-    if (found.digest !== key.digest) throw anotherIdentity(key.address);
+    const found = this.#records.find(key.address);
+    if (found && found.digest !== key.digest) throw anotherIdentity(key.address);
     return found;
   }
 
   /** G3, for a record that is not the writer's own. */
   #mayWrite(found: Kept | undefined, lease: Lease, retentionMs: number): boolean {
     if (!found) return nowMs() <= lease.leaseEndsAtMs + retentionMs;
+    // A takeover that was withdrawn has the higher fence, and nothing to write any more.
+    if (found.previousToken === lease.token) return false;
     return found.status !== 'TOMBSTONE' && !found.final && found.fence < lease.fence;
   }
 
@@ -207,26 +227,25 @@ export class InMemoryStore implements LeaseStore {
   #extend(key: StoreKey, kept: Kept, terms: { leaseMs: number; unsettledRetentionMs: number }): Kept {
     const leaseEndsAtMs = nowMs() + terms.leaseMs;
     const extended = { ...kept, leaseEndsAtMs, expiresAtMs: leaseEndsAtMs + terms.unsettledRetentionMs };
-    this.#records.set(key.address, extended);
+    this.#records.put(key.address, extended);
     this.#sweep();
     return extended;
   }
 
-  #tombstone(key: StoreKey, token: string, fence: number | undefined, keptMs: number): Kept {
+  /** What stays of a record that is gone: its fence, and the failures that derived keys are renewed by. */
+  #tombstone(key: StoreKey, token: string, gone: Kept | undefined, keptMs: number): Kept {
     const now = nowMs();
     const nobody = {
-      token,
-      fence: this.#nextFence(fence ?? 0),
-      fingerprint: undefined,
-      onAbandoned: 'retry' as const,
+      ...{ token, fence: this.#nextFence(gone?.fence ?? 0) },
+      ...{ fingerprint: undefined, onAbandoned: 'retry' as const },
     };
-    const kept = rewritten(key, { ...nobody, ...lineage(undefined, now) });
+    const kept = rewritten(key, { ...nobody, ...lineage(undefined, now), failures: gone?.failures ?? 0 });
     return { ...kept, status: 'TOMBSTONE', expiresAtMs: now + keptMs };
   }
 
   /** Every write that a waiter should see. */
   #write(key: StoreKey, kept: Kept): void {
-    this.#records.set(key.address, kept);
+    this.#records.put(key.address, kept);
     for (const wake of this.#wakes.get(key.address) ?? []) queueMicrotask(wake);
   }
 
@@ -240,6 +259,6 @@ export class InMemoryStore implements LeaseStore {
     const now = nowMs();
     if (now < this.#sweepAtMs) return;
     this.#sweepAtMs = now + SWEEP_MS;
-    for (const [address, kept] of this.#records) if (kept.expiresAtMs <= now) this.#records.delete(address);
+    this.#records.sweep();
   }
 }

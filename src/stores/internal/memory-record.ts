@@ -1,5 +1,11 @@
-import { NO_STEPS, type AbandonedRule, type Lease, type StoreKey, type StoredRecord } from '../../core/record.js';
-import type { ClaimAnswer } from '../../core/store.js';
+import {
+  NO_STEPS,
+  type AbandonedRule,
+  type Lease,
+  type StoreKey,
+  type StoredRecord,
+} from '../../core/record.js';
+import type { ClaimAnswer, Settlement } from '../../core/store.js';
 
 /** A record as the memory store keeps it. */
 export interface Kept {
@@ -84,6 +90,20 @@ export function rewritten(
     prior: undefined,
     hitCount: 0,
   };
+}
+
+/** The record after its attempt ended: IN_PROGRESS is abandoned at once. */
+export function ended(running: Kept, settlement: Settlement, unsettledRetentionMs: number): Kept {
+  const { status, final, failures, payload, retentionMs } = settlement;
+  const now = nowMs();
+  const settled = {
+    ...running,
+    ...{ status, final, failures, prior: undefined, steps: final ? NO_STEPS : running.steps },
+  };
+  if (status === 'IN_PROGRESS') {
+    return { ...settled, payload: undefined, leaseEndsAtMs: now, expiresAtMs: now + unsettledRetentionMs };
+  }
+  return { ...settled, payload, leaseEndsAtMs: 0, settledAtMs: now, expiresAtMs: now + retentionMs };
 }
 
 /** Marked so that a late claim of `token` is not granted. */

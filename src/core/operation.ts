@@ -1,0 +1,37 @@
+import type { Attempt } from './attempt.js';
+import type { Background } from './background.js';
+import type { Events, Label } from './events.js';
+import type { RunPolicy } from './options.js';
+import type { DuplicateAnswer, Outcome } from './outcome.js';
+import type { AbandonedRule, StoreKey } from './record.js';
+import type { LeaseStore } from './store.js';
+
+/** One operation under one key, as a face hands it to the engine. */
+export interface Operation<T> {
+  readonly key: StoreKey;
+  /** For messages and events. */
+  readonly label: Label;
+  readonly policy: RunPolicy;
+  readonly onDuplicate: DuplicateAnswer;
+  readonly onAbandoned: AbandonedRule;
+  readonly fingerprint: string | undefined;
+  readonly signal: AbortSignal | undefined;
+  /** Never rejects: a failure is an outcome. */
+  readonly work: (attempt: Attempt) => Promise<Outcome<T>>;
+  /** Asks what became of an abandoned attempt; `run` lets the work run. */
+  readonly reconcile: ((attempt: Attempt) => Promise<Outcome<T> | 'run'>) | undefined;
+}
+
+/** What the engine is built from; `createIdempotency` brings it together. */
+export interface EngineParts {
+  readonly store: LeaseStore;
+  readonly events: Events;
+  readonly background: Background;
+  /** The outcome as text, or the path inside it that can't be kept. */
+  readonly encode: (outcome: Outcome<unknown>) => { text: string } | { path: string; error: unknown };
+  /** The value of a recorded step. */
+  readonly decode: (text: string) => unknown;
+  readonly deriveKey: (key: StoreKey, failures: number, name: string) => string;
+  /** Runs the work so that `currentAttempt()` finds the attempt. */
+  readonly enter: <R>(attempt: Attempt, key: StoreKey, run: () => R) => R;
+}

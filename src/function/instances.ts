@@ -1,0 +1,62 @@
+import { Tally } from '../core/events.js';
+import type { LeaseStore } from '../core/store.js';
+import { Idempotency } from '../idempotency.js';
+import { warnThrough } from '../logging.js';
+import type { AnyStore, FunctionOptions } from './options.js';
+
+/** What the function face stands on; the composition root brings it together with the stores. */
+export interface FunctionParts {
+  /**
+   * The store that an option means: itself, a wrapper of it, or the process's own. One store for one object; what a
+   * wrapper has to say goes to the first logger that comes with it.
+   * @throws UsageError INVALID_OPTIONS
+   */
+  readonly storeOf: (given: AnyStore | undefined, logger?: FunctionOptions<never>['logger']) => LeaseStore;
+}
+
+type Parts = Pick<FunctionOptions<never>, 'logger' | 'codec'>;
+
+interface OfStore {
+  readonly tally: Tally;
+  readonly byLogger: WeakMap<object, WeakMap<object, Idempotency>>;
+}
+/** Stands for the logger or codec that was not given. */
+const NONE = {};
+// Weak all the way down, so that a store that its users dropped is dropped here too.
+const ofStores = new WeakMap<LeaseStore, OfStore>();
+
+function ofStore(store: LeaseStore): OfStore {
+  let known = ofStores.get(store);
+  if (!known) ofStores.set(store, (known = { tally: new Tally(), byLogger: new WeakMap() }));
+  return known;
+}
+
+/** The engine of a store, logger and codec: made once, whoever asks. */
+export function instanceOf(store: LeaseStore, { logger, codec }: Parts): Idempotency {
+  const { byLogger, tally } = ofStore(store);
+  let byCodec = byLogger.get(logger ?? NONE);
+  if (!byCodec) byLogger.set(logger ?? NONE, (byCodec = new WeakMap<object, Idempotency>()));
+  let instance = byCodec.get(codec ?? NONE);
+  if (!instance) {
+    instance = new Idempotency({ store, ...(logger && { logger }), ...(codec && { codec }) }, tally);
+    byCodec.set(codec ?? NONE, instance);
+  }
+  return instance;
+}
+
+/** What happened on a store, counted per operation. */
+export function tallyOf(store: LeaseStore): Tally {
+  return ofStore(store).tally;
+}
+
+const MAX_WARNINGS = 1_000;
+const given = new WeakMap<object, Set<string>>();
+
+/** Gives a logger (or where there is none, the process) a warning, once for all calls. */
+export function warnOnce(logger: Parts['logger'], message: string): void {
+  let told = given.get(logger ?? NONE);
+  if (!told) given.set(logger ?? NONE, (told = new Set()));
+  if (told.has(message) || told.size >= MAX_WARNINGS) return;
+  told.add(message);
+  warnThrough(logger)(message);
+}

@@ -1,0 +1,157 @@
+import { leaseOf, type Lease, type StoreKey, type StoredRecord } from '../core/record.js';
+import type { ClaimRequest, LeaseStore, Replacement, Settlement } from '../core/store.js';
+import { newToken } from '../core/token.js';
+import type { ContractPart, ContractSubject, ContractTerms } from './options.js';
+
+/** Declares one test of the contract; one that belongs to a part is left out where that part is skipped. */
+export type ContractTest = (
+  title: string,
+  body: (bench: Bench) => Promise<void>,
+  part?: ContractPart,
+) => void;
+
+const ROUND_MS = 5;
+const REAL_TIME = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+let addresses = 0;
+
+/** One store and one key, with the steps that the tests are made of. */
+export class Bench {
+  readonly store: LeaseStore;
+
+  constructor(
+    private readonly subject: ContractSubject,
+    readonly terms: ContractTerms,
+    readonly key: StoreKey = freshKey(),
+  ) {
+    this.store = subject.store;
+  }
+
+  /** The same store at another key: a record that was never there, or was lost. */
+  elsewhere(key: StoreKey = freshKey()): Bench {
+    return new Bench(this.subject, this.terms, key);
+  }
+
+  request(overrides: Partial<ClaimRequest> = {}): ClaimRequest {
+    return {
+      token: newToken(),
+      replacing: undefined,
+      leaseMs: this.terms.leaseMs,
+      unsettledRetentionMs: this.terms.unsettledMs,
+      onAbandoned: 'retry',
+      fingerprint: undefined,
+      ...overrides,
+    };
+  }
+
+  async claim(overrides: Partial<ClaimRequest> = {}): Promise<Lease> {
+    const request = this.request(overrides);
+    const answer = await this.store.claim(this.key, request);
+    if (answer.kind !== 'acquired') throw new Error(`expected a lease, got ${JSON.stringify(answer.record)}`);
+    return leaseOf(request, answer.grant);
+  }
+
+  async refused(overrides: Partial<ClaimRequest> = {}): Promise<StoredRecord> {
+    const answer = await this.store.claim(this.key, this.request(overrides));
+    if (answer.kind !== 'existing') throw new Error('expected the existing record, got a lease');
+    return answer.record;
+  }
+
+  settle(lease: Lease, overrides: Partial<Settlement> = {}): Promise<boolean> {
+    return this.store.settle(this.key, lease, settlement(overrides));
+  }
+
+  renew(lease: Lease): Promise<number | false> {
+    return this.store.renew(this.key, lease);
+  }
+
+  step(lease: Lease, name: string, payload: string | undefined = name): Promise<boolean> {
+    return this.store.step(this.key, lease, { name, payload });
+  }
+
+  release(token: string): Promise<boolean> {
+    return this.store.release(this.key, token);
+  }
+
+  read(): Promise<StoredRecord | undefined> {
+    return this.store.read(this.key);
+  }
+
+  override(replacement: Replacement): Promise<'done' | 'absent' | 'live'> {
+    return this.store.override(this.key, replacement);
+  }
+
+  forget(force = false): Promise<'done' | 'absent' | 'live'> {
+    return this.override({ kind: 'forget', force });
+  }
+
+  /** An attempt that failed, so that the next one may run. */
+  async failed(overrides: Partial<ClaimRequest> = {}): Promise<Lease> {
+    const lease = await this.claim(overrides);
+    await this.settleFailed(lease);
+    return lease;
+  }
+
+  settleFailed(lease: Lease): Promise<boolean> {
+    return this.settle(lease, { ...FAILED, failures: lease.failures + 1 });
+  }
+
+  /** The attempt ends, and nobody can say how: its record is abandoned at once. */
+  settleUnknown(lease: Lease): Promise<boolean> {
+    return this.settle(lease, {
+      status: 'IN_PROGRESS',
+      final: false,
+      failures: lease.failures,
+      payload: undefined,
+    });
+  }
+
+  /** An attempt whose lease ran out. */
+  async abandoned(overrides: Partial<ClaimRequest> = {}): Promise<Lease> {
+    const lease = await this.claim({ leaseMs: this.terms.shortLeaseMs, ...overrides });
+    await this.untilAbandoned();
+    return lease;
+  }
+
+  async untilAbandoned(): Promise<void> {
+    await this.until('a lease to end', async () => ((await this.read())?.leaseRemainingMs ?? 1) <= 0);
+  }
+
+  async untilGone(): Promise<void> {
+    await this.until('a record to expire', async () => (await this.read()) === undefined);
+  }
+
+  /** Waits in rounds of the store's clock: a slow machine has as many of them as a fast one. */
+  async until(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
+    const advance = this.subject.advance?.bind(this.subject) ?? REAL_TIME;
+    for (let waitedMs = 0; waitedMs <= this.terms.patienceMs; waitedMs += ROUND_MS) {
+      if (await condition()) return;
+      await advance(ROUND_MS);
+    }
+    throw new Error(`waited for ${what} in vain, for ${this.terms.patienceMs} ms`);
+  }
+}
+
+const FAILED = { status: 'FAILED', final: false, payload: 'why' } as const;
+
+export function freshKey(address = `contract:Task:${newToken()}-${++addresses}`): StoreKey {
+  return { address, digest: 'abc-_1' };
+}
+
+export function settlement(overrides: Partial<Settlement> = {}): Settlement {
+  return {
+    status: 'COMPLETED',
+    final: true,
+    failures: 0,
+    payload: '"done"',
+    retentionMs: 60_000,
+    ...overrides,
+  };
+}
+
+/** The part of a record that does not depend on when it was looked at. */
+export function lasting(record: StoredRecord | undefined): Partial<StoredRecord> {
+  if (!record) return {};
+  const { status, final, token, fence, attempt, failures, payload, fingerprint, onAbandoned, createdAtMs } =
+    record;
+  return { status, final, token, fence, attempt, failures, payload, fingerprint, onAbandoned, createdAtMs };
+}

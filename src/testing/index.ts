@@ -1,0 +1,4 @@
+export { describeStoreContract } from './contract.js';
+export type { ContractOptions, ContractPart, ContractSubject } from './options.js';
+export type { TestFunction, TestRunner } from './runner.js';
+export { FaultyStore, storeDown, type Fault, type StoreOperation } from './faulty-store.js';

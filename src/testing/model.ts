@@ -1,0 +1,188 @@
+import type { AbandonedRule, Lease, RecordedStep } from '../core/record.js';
+import type { ClaimRequest, Replacement, Settlement } from '../core/store.js';
+
+/** A record as the model thinks of it: without clocks, since a lease is live until something ends it. */
+export interface ModelRecord {
+  readonly status: Settlement['status'] | 'TOMBSTONE';
+  readonly final: boolean;
+  readonly isLive: boolean;
+  readonly token: string;
+  /** Who held the record before, or withdrew a claim of it, and so is recognised. */
+  readonly previous:
+    { readonly token: string; readonly end: 'settled' | 'abandoned' | 'withdrawn' } | undefined;
+  readonly fence: number;
+  readonly attempt: number;
+  readonly failures: number;
+  readonly fingerprint: string | undefined;
+  readonly onAbandoned: AbandonedRule;
+  readonly createdAtMs: number;
+  readonly payload: string | undefined;
+  readonly steps: readonly RecordedStep[];
+  readonly hitCount: number;
+  /** What the claim replaced. */
+  readonly prior: ModelRecord | undefined;
+}
+
+/**
+ * What the contract says about one key, in as few words as it takes: the reference that the answers of a store are
+ * compared with. Nothing expires in it by itself. Fences and times are the store's to choose, so it is told them.
+ */
+export class Model {
+  record: ModelRecord | undefined;
+  /** The highest fence that was seen so far: the next one given is above it (G5). */
+  fenceSeen = 0;
+
+  /** Whether the store must still know the token, and so must know what it did. */
+  recognises(token: string): boolean {
+    return this.record?.token === token || this.record?.previous?.token === token;
+  }
+
+  /** Whether a claim is granted, and over what: the record that stands there is then replaced by `granted`. */
+  claim(request: ClaimRequest): 'granted' | 'resent' | 'refused' {
+    const found = this.record;
+    if (!found) return 'granted';
+    if (found.token === request.token && found.status === 'IN_PROGRESS') return 'resent';
+    if (!this.recognises(request.token) && isOpen(found, request.replacing)) return 'granted';
+    if (found.final) this.record = { ...found, hitCount: found.hitCount + 1 };
+    return 'refused';
+  }
+
+  /** The record that a granted claim makes; its fence and creation are the store's. */
+  granted(request: ClaimRequest, { fence, createdAtMs }: Pick<Lease, 'fence' | 'createdAtMs'>): ModelRecord {
+    const prior = this.record;
+    const replaced = prior?.status === 'TOMBSTONE' ? undefined : prior;
+    const { token, fingerprint, onAbandoned } = request;
+    this.record = {
+      ...{ ...RUNNING, token, fence, fingerprint, onAbandoned },
+      previous: replaced && { token: replaced.token, end: endOf(replaced) },
+      attempt: (replaced?.attempt ?? 0) + 1,
+      failures: prior?.failures ?? 0,
+      createdAtMs: replaced?.createdAtMs ?? createdAtMs,
+      steps: replaced?.steps ?? [],
+      prior: prior && { ...prior, prior: undefined },
+    };
+    return this.record;
+  }
+
+  renew(lease: Lease): boolean {
+    const own = this.#own(lease.token);
+    if (!own && !this.#mayWrite(lease)) return false;
+    this.record = { ...(own ?? written(lease)), isLive: true };
+    return true;
+  }
+
+  /** The lease of the standing record has run out. */
+  runOut(): void {
+    if (this.record) this.record = { ...this.record, isLive: false };
+  }
+
+  step(lease: Lease, step: RecordedStep): boolean {
+    const own = this.#own(lease.token);
+    if (!own && this.record?.previous?.token === lease.token) return hasStep(this.record.steps, step);
+    if (!own && !this.#mayWrite(lease)) return false;
+    const into = own ?? { ...written(lease), isLive: true };
+    this.record = hasStep(into.steps, step) ? into : { ...into, steps: [...into.steps, step] };
+    return true;
+  }
+
+  settle(lease: Lease, { status, final, failures, payload }: Settlement): boolean {
+    const found = this.record;
+    const own = this.#own(lease.token);
+    if (!own && found?.token === lease.token) return found.status !== 'TOMBSTONE';
+    if (!own && found?.previous?.token === lease.token) return found.previous.end === 'settled';
+    if (!own && !this.#mayWrite(lease)) return false;
+    const ended = own ?? written(lease);
+    const steps = final ? [] : ended.steps;
+    const value = status === 'IN_PROGRESS' ? undefined : payload;
+    this.record = {
+      ...ended,
+      status,
+      final,
+      failures,
+      payload: value,
+      steps,
+      isLive: false,
+      prior: undefined,
+    };
+    return true;
+  }
+
+  release(token: string): boolean {
+    const found = this.record;
+    const own = this.#own(token);
+    const previous = { token, end: 'withdrawn' } as const;
+    if (own?.prior) this.record = { ...own.prior, previous };
+    else if (own || !found) this.record = { ...TOMBSTONE, token, failures: own?.failures ?? 0 };
+    else if (found.token !== token && !found.final && !found.isLive) this.record = { ...found, previous };
+    return own !== undefined;
+  }
+
+  /** The fence that an outcome by hand gets is the store's. */
+  override(replacement: Replacement): 'done' | 'absent' | 'live' {
+    const found = this.record;
+    if (!found || found.status === 'TOMBSTONE') return 'absent';
+    if (found.isLive && !(replacement.kind === 'forget' && replacement.force)) return 'live';
+    const previous = { token: found.token, end: endOf(found) };
+    if (replacement.kind === 'forget') {
+      this.record = { ...TOMBSTONE, previous, failures: found.failures };
+    } else {
+      const { token, status, final, payload } = replacement;
+      const cleared = { isLive: false, steps: [], hitCount: 0, prior: undefined };
+      this.record = { ...found, ...cleared, token, status, final, payload, previous };
+    }
+    return 'done';
+  }
+
+  #own(token: string): ModelRecord | undefined {
+    return this.record?.token === token && this.record.status === 'IN_PROGRESS' ? this.record : undefined;
+  }
+
+  /** G3, for a record that is not the writer's own. */
+  #mayWrite({ token, fence }: Lease): boolean {
+    if (!this.record) return true;
+    const isOpenToWrites = this.record.status !== 'TOMBSTONE' && !this.record.final;
+    return isOpenToWrites && !this.recognises(token) && this.record.fence < fence;
+  }
+}
+
+const RUNNING = {
+  status: 'IN_PROGRESS',
+  final: false,
+  isLive: true,
+  payload: undefined,
+  hitCount: 0,
+} as const;
+
+const TOMBSTONE: ModelRecord = {
+  ...{ ...RUNNING, status: 'TOMBSTONE', isLive: false, token: '', previous: undefined, fence: 0, attempt: 1 },
+  ...{
+    failures: 0,
+    fingerprint: undefined,
+    onAbandoned: 'retry',
+    createdAtMs: 0,
+    steps: [],
+    prior: undefined,
+  },
+};
+
+function isOpen(found: ModelRecord, replacing: string | undefined): boolean {
+  if (found.status === 'TOMBSTONE') return true;
+  return found.token === replacing && !found.final && !found.isLive;
+}
+
+const endOf = ({ status }: ModelRecord) =>
+  status === 'IN_PROGRESS' ? ('abandoned' as const) : ('settled' as const);
+
+const hasStep = (steps: readonly RecordedStep[], { name }: RecordedStep): boolean =>
+  steps.some((each) => each.name === name);
+
+/** The record as its owner knows it, written where nothing or something older stands. */
+function written(lease: Lease): ModelRecord {
+  const { token, fence, attempt, failures, fingerprint, onAbandoned, createdAtMs, steps } = lease;
+  const { previousToken, previousEnd } = lease;
+  return {
+    ...RUNNING,
+    ...{ token, fence, attempt, failures, fingerprint, onAbandoned, createdAtMs, steps, prior: undefined },
+    previous: previousToken && previousEnd ? { token: previousToken, end: previousEnd } : undefined,
+  };
+}

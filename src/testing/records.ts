@@ -1,0 +1,181 @@
+import { newToken } from '../core/token.js';
+import { freshKey, type ContractTest } from './bench.js';
+import { equal, greater, matches } from './expect.js';
+
+/** For clocks that are rounded to a millisecond in several places. */
+const ROUNDING_MS = 5;
+const SHORT_MS = 100;
+
+export function describeRecords(test: ContractTest): void {
+  test('an unknown outcome is abandoned at once, and its own attempt may still settle it', async (bench) => {
+    const lease = await bench.claim();
+    equal(await bench.settleUnknown(lease), true, 'the settling');
+    const record = await bench.refused();
+    matches(record, {
+      status: 'IN_PROGRESS',
+      token: lease.token,
+      payload: undefined,
+      settledAtMs: undefined,
+    });
+    greater(1, record.leaseRemainingMs, 'what is left of the lease');
+    equal(await bench.settle(lease, { payload: 'found out' }), true, 'the settling');
+    equal((await bench.refused()).payload, 'found out', 'the payload');
+  });
+
+  test('an unknown outcome has no value', async (bench) => {
+    const lease = await bench.claim();
+    await bench.settle(lease, { status: 'IN_PROGRESS', final: false, payload: 'half a value' });
+    matches(await bench.read(), { status: 'IN_PROGRESS', payload: undefined });
+  });
+
+  test('an unknown outcome is kept for the unsettled retention', async (bench) => {
+    const lease = await bench.claim();
+    const unknown = { status: 'IN_PROGRESS', final: false, payload: undefined } as const;
+    await bench.settle(lease, { ...unknown, retentionMs: 1 });
+    const record = await bench.read();
+    greater(
+      (record?.expiresAtMs ?? 0) - lease.createdAtMs,
+      bench.terms.unsettledMs - ROUNDING_MS,
+      'how long it is kept',
+    );
+  });
+
+  test('G4: a settled record is gone after its retention, not before', async (bench) => {
+    const lease = await bench.claim();
+    await bench.settle(lease, { retentionMs: SHORT_MS });
+    await bench.untilGone();
+    const next = await bench.claim();
+    equal(next.attempt, 1, 'the attempt');
+    // By the store's own clock, since a test may be slower than any retention.
+    greater(next.createdAtMs, lease.createdAtMs + SHORT_MS - ROUNDING_MS, 'the moment it was gone');
+  });
+
+  test('G4: an unsettled record is gone after its lease and its retention, not before', async (bench) => {
+    const lease = await bench.claim({ leaseMs: 20, unsettledRetentionMs: SHORT_MS });
+    await bench.untilGone();
+    const next = await bench.claim();
+    greater(next.createdAtMs, lease.leaseEndsAtMs + SHORT_MS - ROUNDING_MS, 'the moment it was gone');
+  });
+
+  test('a settled record says when, until when, and in which attempt', async (bench) => {
+    const lease = await bench.claim({ fingerprint: 'fingerprint-0123' });
+    await bench.settle(lease, { retentionMs: 60_000 });
+    const record = await bench.read();
+    const { token, fence, createdAtMs } = lease;
+    matches(record, {
+      ...{ status: 'COMPLETED', final: true, token, fence, attempt: 1, failures: 0, createdAtMs },
+      ...{ fingerprint: 'fingerprint-0123', leaseRemainingMs: 0, format: 'twiceshy' },
+    });
+    const settledAtMs = record?.settledAtMs ?? 0;
+    greater(settledAtMs, createdAtMs - 1, 'when it was settled');
+    const offMs = Math.abs((record?.expiresAtMs ?? 0) - settledAtMs - 60_000);
+    greater(100, offMs, 'how far its expiry is from its retention');
+  });
+
+  test(
+    'a claim counts a hit on a settled record, a read does not',
+    async (bench) => {
+      const lease = await bench.claim();
+      await bench.refused();
+      await bench.settle(lease);
+      equal((await bench.read())?.hitCount, 0, 'the hits before');
+      equal((await bench.refused()).hitCount, 1, 'the hits after a claim');
+      equal((await bench.refused()).hitCount, 2, 'the hits after another');
+      equal((await bench.read())?.hitCount, 2, 'the hits after a read');
+    },
+    'hit counts',
+  );
+
+  test('a value is given back as it was: empty, odd, every byte as a character, or none at all', async (bench) => {
+    for (const payload of ['', ODD_TEXT, EVERY_BYTE, undefined]) await givesBack(bench.elsewhere(), payload);
+  });
+
+  test(
+    'a value of one megabyte is given back as it was',
+    (bench) => givesBack(bench, '漢"\u0000'.repeat(200_000)),
+    'large values',
+  );
+
+  test(
+    'keys are kept apart byte for byte, whatever they hold',
+    async (bench) => {
+      const prefix = `contract:${newToken()}:`;
+      const places = HOSTILE.map((suffix) => bench.elsewhere(freshKey(prefix + suffix)));
+      const leases = await Promise.all(places.map((place) => place.claim()));
+      for (const [index, place] of places.entries()) {
+        const what = `the owner of ${JSON.stringify(HOSTILE[index])}`;
+        equal((await place.read())?.token, leases[index]?.token, what);
+        equal((await place.refused()).token, leases[index]?.token, what);
+      }
+      await Promise.all(places.map((place, index) => place.release(leases[index]?.token ?? '')));
+    },
+    'hostile keys',
+  );
+}
+
+async function givesBack(
+  bench: Parameters<Parameters<ContractTest>[1]>[0],
+  payload: string | undefined,
+): Promise<void> {
+  const lease = await bench.claim();
+  equal(await bench.settle(lease, { payload }), true, 'the settling');
+  equal((await bench.refused()).payload, payload, 'the payload of the claim');
+  equal((await bench.read())?.payload, payload, 'the payload of the read');
+}
+
+const ODD_TEXT = '😀 "quoted" \\ \u0000 \r\n é 漢 \u2028 {"a":1}';
+const EVERY_BYTE = Array.from({ length: 256 }, (_, code) => String.fromCharCode(code)).join('');
+const HOSTILE = [
+  ...[
+    '',
+    ' ',
+    '  ',
+    'a',
+    'A',
+    'a:b',
+    'a:',
+    ':a',
+    '{a}',
+    '{a}b',
+    '*',
+    '?',
+    '%',
+    '_',
+    '%s',
+    '$1',
+    '#a',
+    '/a',
+    '../a',
+  ],
+  ...[
+    'é',
+    'e\u0301',
+    '😀',
+    '漢',
+    '\u202e',
+    '\u2028',
+    '\u00a0',
+    '\ufeff',
+    '\u0000',
+    '\u0000a',
+    '\r\n',
+    '\t',
+    '\\',
+    '\\n',
+  ],
+  ...[
+    '"',
+    "'",
+    "';--",
+    '`',
+    '<a>',
+    '__proto__',
+    'constructor',
+    'toString',
+    'null',
+    'undefined',
+    '0',
+    '00',
+    'x'.repeat(512),
+  ],
+];

@@ -1,0 +1,32 @@
+import { UsageError } from '../core/errors.js';
+
+/**
+ * The subset of a test runner that the contract calls. It is taken from the globals and not imported from
+ * `@jest/globals`, so that one build serves jest in CommonJS and in ESM, vitest with `globals: true`, and runners that are
+ * handed in (`node:test`), none of which has to be installed for another's sake.
+ */
+export interface TestRunner {
+  readonly describe: (name: string, body: () => void) => unknown;
+  readonly test: TestFunction;
+  readonly beforeEach: (hook: () => Promise<void>) => unknown;
+  readonly afterEach: (hook: () => Promise<void>) => unknown;
+}
+
+export interface TestFunction {
+  (title: string, body: () => Promise<void>, timeoutMs?: number): unknown;
+  readonly skip: (title: string, body: () => Promise<void>) => unknown;
+}
+
+const MEMBERS = ['describe', 'test', 'beforeEach', 'afterEach'] as const;
+
+/** @throws UsageError INVALID_OPTIONS where there is no test runner to be had */
+export function findRunner(given: TestRunner | undefined): TestRunner {
+  const found = given ?? (globalThis as unknown as Partial<TestRunner>);
+  const missing = MEMBERS.filter((name) => typeof found[name] !== 'function');
+  if (missing.length === 0) return found as TestRunner;
+  throw new UsageError(
+    'INVALID_OPTIONS',
+    `describeStoreContract() finds no ${missing.join('(), ')}(): call it in a test file of jest, or of vitest with ` +
+      '`globals: true`, or pass { runner: { describe, test, beforeEach, afterEach } }',
+  );
+}
