@@ -19,7 +19,7 @@ import {
   type Condition,
   type DocumentClient,
 } from './internal/dynamodb-table.js';
-import type { Kept } from './internal/memory-record.js';
+import type { Kept } from './internal/kept.js';
 import * as transitions from './internal/transitions.js';
 import { momentAt, present, recordOf, unreadable, type Moment, type Move } from './internal/transitions.js';
 

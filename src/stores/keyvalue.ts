@@ -11,7 +11,7 @@ import {
 } from '../core/store.js';
 import { fromRecord, toKeyValueError, toRecord, type KeyValueRecord } from './internal/keyvalue-record.js';
 import { isFirstOfClass, sharedOf, type Shared, type Written } from './internal/keyvalue-shared.js';
-import type { Kept } from './internal/memory-record.js';
+import type { Kept } from './internal/kept.js';
 import * as transitions from './internal/transitions.js';
 import { momentAt, present, recordOf, unreadable, type Moment, type Move } from './internal/transitions.js';
 

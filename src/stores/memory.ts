@@ -1,25 +1,12 @@
-import { anotherIdentity } from '../core/errors.js';
-import { NO_STEPS, type Lease, type RecordedStep, type StoreKey, type StoredRecord } from '../core/record.js';
+import type { Lease, RecordedStep, StoreKey, StoredRecord } from '../core/record.js';
 import type { ClaimAnswer, ClaimRequest, LeaseStore, Replacement, Settlement } from '../core/store.js';
-import {
-  asRecord,
-  ended,
-  granted,
-  isOpen,
-  lineage,
-  nowMs,
-  rewritten,
-  withdrawn,
-  type Kept,
-} from './internal/memory-record.js';
+import type { Kept } from './internal/kept.js';
 import { checkInterval, limitsOf, type InMemoryStoreOptions } from './internal/memory-options.js';
-import { MemoryTable, NOBODY } from './internal/memory-table.js';
+import { MemoryTable, nowMs } from './internal/memory-table.js';
+import * as transitions from './internal/transitions.js';
 
 export type { InMemoryStoreOptions } from './internal/memory-options.js';
 
-/** How long the mark of a withdrawn token stays. */
-const MARK_MS = 60_000;
-const TOMBSTONE_MS = 3_600_000;
 const SWEEP_MS = 60_000;
 
 /**
@@ -33,7 +20,6 @@ const SWEEP_MS = 60_000;
 export class InMemoryStore implements LeaseStore {
   readonly #records: MemoryTable;
   readonly #wakes = new Map<string, Set<() => void>>();
-  #lastFence = 0;
   #sweepAtMs = 0;
   #cleanup: ReturnType<typeof setInterval> | undefined;
 
@@ -77,115 +63,49 @@ export class InMemoryStore implements LeaseStore {
   }
 
   async claim(key: StoreKey, request: ClaimRequest): Promise<ClaimAnswer> {
-    const found = this.#find(key);
-    if (!found) {
-      this.#records.makeRoom();
-      return this.#grant(key, request, undefined);
-    }
-    if (found.token === request.token && found.status === 'IN_PROGRESS') {
-      return granted(this.#extend(key, found, request));
-    }
-    const isSpent = found.token === request.token || found.previousToken === request.token;
-    if (!isSpent && isOpen(found, request.replacing)) return this.#grant(key, request, found);
-    if (found.settledAtMs !== undefined) found.hitCount++;
+    const at = now();
+    const found = this.#find(key, at);
+    if (!found) this.#records.makeRoom();
+    const { answer, write } = transitions.claim(found, key, request, at);
+    if (write) this.#put(key, write);
+    if (answer.kind === 'acquired' || found?.settledAtMs === undefined) return answer;
     this.#records.touch(key.address);
-    return { kind: 'existing', record: asRecord(found) };
+    return { ...answer, record: { ...answer.record, hitCount: ++found.hitCount } };
   }
 
   async renew(key: StoreKey, lease: Lease): Promise<number | false> {
-    const found = this.#find(key);
-    if (found?.token === lease.token && found.status === 'IN_PROGRESS') {
-      return this.#extend(key, found, lease).leaseEndsAtMs;
-    }
-    if (!this.#mayWrite(found, lease, lease.unsettledRetentionMs)) return false;
-    return this.#extend(key, rewritten(key, lease), lease).leaseEndsAtMs;
+    const at = now();
+    const move = transitions.renew(this.#find(key, at), key, lease, at);
+    if (move.write) this.#put(key, move.write);
+    return move.answer;
   }
 
   async step(key: StoreKey, lease: Lease, step: RecordedStep): Promise<boolean> {
-    const found = this.#find(key);
-    const isOwn = found?.token === lease.token && found.status === 'IN_PROGRESS';
-    if (isOwn || found?.previousToken === lease.token) {
-      const isKnown = found.steps.some(({ name }) => name === step.name);
-      if (isOwn && !isKnown) {
-        this.#records.put(key.address, { ...found, steps: [...found.steps, step] });
-      }
-      return isOwn || isKnown;
-    }
-    if (!this.#mayWrite(found, lease, lease.unsettledRetentionMs)) return false;
-    this.#extend(key, rewritten(key, { ...lease, steps: [...lease.steps, step] }), lease);
-    return true;
+    const at = now();
+    const move = transitions.step(this.#find(key, at), key, lease, step, at);
+    if (move.write) this.#put(key, move.write);
+    return move.answer;
   }
 
   async settle(key: StoreKey, lease: Lease, settlement: Settlement): Promise<boolean> {
-    const found = this.#find(key);
-    if (found?.token === lease.token && found.status !== 'IN_PROGRESS') {
-      return found.status !== 'TOMBSTONE';
-    }
-    if (found?.previousToken === lease.token) return found.previousEnd === 'settled';
-    const own = found?.token === lease.token ? found : undefined;
-    if (!own && !this.#mayWrite(found, lease, settlement.retentionMs)) return false;
-    // An attempt whose claim was never answered knows no fence: it takes its own record's.
-    const running = own ?? { ...rewritten(key, lease), fence: lease.fence || this.#nextFence(0) };
-    this.#write(key, ended(running, settlement, lease.unsettledRetentionMs));
-    return true;
+    const at = now();
+    return this.#tell(key, transitions.settle(this.#find(key, at), key, lease, settlement, at));
   }
 
   async release(key: StoreKey, token: string): Promise<boolean> {
-    const found = this.#find(key);
-    const undone = found?.token === token && found.status === 'IN_PROGRESS';
-    if (undone || !found) {
-      const prior = undone ? found.prior : undefined;
-      const isThere = prior !== undefined && prior.expiresAtMs > nowMs();
-      this.#write(key, isThere ? withdrawn(prior, token) : this.#tombstone(key, token, found, MARK_MS));
-    } else if (!found.final && found.leaseEndsAtMs <= nowMs() && found.token !== token) {
-      this.#records.put(key.address, withdrawn(found, token));
-    }
-    return undone;
+    const at = now();
+    return this.#tell(key, transitions.release(this.#find(key, at), key, token, at));
   }
 
   async read(key: StoreKey): Promise<StoredRecord | undefined> {
-    const found = this.#find(key);
-    return found && found.status !== 'TOMBSTONE' ? asRecord(found) : undefined;
+    const at = now();
+    const found = this.#find(key, at);
+    return found && found.status !== 'TOMBSTONE' ? transitions.recordOf(found, at) : undefined;
   }
 
   async override(key: StoreKey, replacement: Replacement): Promise<'done' | 'absent' | 'live'> {
-    const found = this.#find(key);
-    if (!found || found.status === 'TOMBSTONE') return 'absent';
-    const isLive = found.status === 'IN_PROGRESS' && found.leaseEndsAtMs > nowMs();
-    if (isLive && !(replacement.kind === 'forget' && replacement.force)) return 'live';
-    const now = nowMs();
-    // The attempt that is replaced becomes the previous one, so that its resent commands are still recognised.
-    const previousEnd = found.status === 'IN_PROGRESS' ? ('abandoned' as const) : ('settled' as const);
-    const replaced = { previousToken: found.token, previousEnd };
-    if (replacement.kind === 'forget') {
-      const keptMs = Math.max(found.expiresAtMs - now, TOMBSTONE_MS);
-      this.#write(key, {
-        ...this.#tombstone(key, NOBODY, found, keptMs),
-        ...replaced,
-      });
-    } else {
-      const { status, final, payload, token, retentionMs } = replacement;
-      const fence = this.#nextFence(found.fence);
-      const settled = {
-        status,
-        final,
-        payload,
-        token,
-        fence,
-        settledAtMs: now,
-        expiresAtMs: now + retentionMs,
-      };
-      this.#write(key, {
-        ...found,
-        ...settled,
-        ...replaced,
-        leaseEndsAtMs: 0,
-        hitCount: 0,
-        steps: NO_STEPS,
-        prior: undefined,
-      });
-    }
-    return 'done';
+    const at = now();
+    return this.#tell(key, transitions.override(this.#find(key, at), key, replacement, at));
   }
 
   async subscribe(key: StoreKey, wake: () => void): Promise<() => void> {
@@ -198,67 +118,26 @@ export class InMemoryStore implements LeaseStore {
     };
   }
 
-  #find(key: StoreKey): Kept | undefined {
-    const found = this.#records.find(key.address);
-    if (found && found.digest !== key.digest) throw anotherIdentity(key.address);
-    return found;
+  #find(key: StoreKey, at: transitions.Moment): Kept | undefined {
+    return transitions.present(this.#records.find(key.address), key, at);
   }
 
-  /** G3, for a record that is not the writer's own. */
-  #mayWrite(found: Kept | undefined, lease: Lease, retentionMs: number): boolean {
-    if (!found) return nowMs() <= lease.leaseEndsAtMs + retentionMs;
-    // A takeover that was withdrawn has the higher fence, and nothing to write any more.
-    if (found.previousToken === lease.token) return false;
-    return found.status !== 'TOMBSTONE' && !found.final && found.fence < lease.fence;
+  /** Makes a move that a waiter should see. */
+  #tell<Answer>(key: StoreKey, { answer, write }: transitions.Move<Answer>): Answer {
+    if (write) {
+      this.#put(key, write);
+      for (const wake of this.#wakes.get(key.address) ?? []) queueMicrotask(wake);
+    }
+    return answer;
   }
 
-  #grant(key: StoreKey, request: ClaimRequest, prior: Kept | undefined): ClaimAnswer {
-    const now = nowMs();
-    const replaced = prior?.status === 'TOMBSTONE' ? undefined : prior;
-    const kept: Kept = {
-      ...rewritten(key, { ...request, fence: this.#nextFence(prior?.fence ?? 0), ...lineage(replaced, now) }),
-      failures: prior?.failures ?? 0,
-      // One level is enough to undo this claim; more would let a crash loop grow without end.
-      prior: prior && { ...prior, prior: undefined },
-    };
-    return granted(this.#extend(key, kept, request));
-  }
-
-  #extend(key: StoreKey, kept: Kept, terms: { leaseMs: number; unsettledRetentionMs: number }): Kept {
-    const leaseEndsAtMs = nowMs() + terms.leaseMs;
-    const extended = { ...kept, leaseEndsAtMs, expiresAtMs: leaseEndsAtMs + terms.unsettledRetentionMs };
-    this.#records.put(key.address, extended);
-    this.#sweep();
-    return extended;
-  }
-
-  /** What stays of a record that is gone: its fence, and the failures that derived keys are renewed by. */
-  #tombstone(key: StoreKey, token: string, gone: Kept | undefined, keptMs: number): Kept {
-    const now = nowMs();
-    const nobody = {
-      ...{ token, fence: this.#nextFence(gone?.fence ?? 0) },
-      ...{ fingerprint: undefined, onAbandoned: 'retry' as const },
-    };
-    const kept = rewritten(key, { ...nobody, ...lineage(undefined, now), failures: gone?.failures ?? 0 });
-    return { ...kept, status: 'TOMBSTONE', expiresAtMs: now + keptMs };
-  }
-
-  /** Every write that a waiter should see. */
-  #write(key: StoreKey, kept: Kept): void {
+  #put(key: StoreKey, kept: Kept): void {
     this.#records.put(key.address, kept);
-    for (const wake of this.#wakes.get(key.address) ?? []) queueMicrotask(wake);
-  }
-
-  #nextFence(previous: number): number {
-    // It counts, since a clock in microseconds is more than a process has; and it starts at the clock, so that
-    // a downstream that has seen an earlier process's fences accepts the new ones.
-    return (this.#lastFence = Math.max(previous + 1, this.#lastFence + 1, Date.now() * 1_000));
-  }
-
-  #sweep(): void {
     const now = nowMs();
     if (now < this.#sweepAtMs) return;
     this.#sweepAtMs = now + SWEEP_MS;
     this.#records.sweep();
   }
 }
+
+const now = (): transitions.Moment => transitions.momentAt(nowMs(), 0);

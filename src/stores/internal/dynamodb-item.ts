@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { StoreError, UsageError } from '../../core/errors.js';
 import { ABANDONED_RULES, NO_STEPS, type RecordedStep, type StoreKey } from '../../core/record.js';
 import type { Attributes, Condition } from './dynamodb-table.js';
-import type { Kept } from './memory-record.js';
+import type { Kept } from './kept.js';
 
 /**
  * A record is one item, its attributes named as the fields of `Kept`, and beside them:

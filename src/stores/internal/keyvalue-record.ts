@@ -7,7 +7,7 @@ import {
   type StoreKey,
 } from '../../core/record.js';
 import type { SimpleRecord } from '../../core/store.js';
-import type { Kept } from './memory-record.js';
+import type { Kept } from './kept.js';
 
 /**
  * A record as a simple store is given it: the members that people know, and ours beside them in `lease`. A tombstone is

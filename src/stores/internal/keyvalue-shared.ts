@@ -1,4 +1,4 @@
-import type { Kept } from './memory-record.js';
+import type { Kept } from './kept.js';
 
 /** A record as it was last written here, and how its outside looked. */
 export interface Written {

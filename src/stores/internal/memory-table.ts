@@ -1,5 +1,6 @@
 import { StoreError } from '../../core/errors.js';
-import { nowMs, type Kept } from './memory-record.js';
+import type { Kept } from './kept.js';
+import { NOBODY } from './transitions.js';
 
 export interface TableLimits {
   readonly maxEntries: number;
@@ -7,8 +8,10 @@ export interface TableLimits {
   readonly onEvict: ((address: string) => void) | undefined;
 }
 
-/** Who holds a record that a person forgot. */
-export const NOBODY = '';
+/** The wall clock at the start of the process, moved on by the monotonic one. */
+export function nowMs(): number {
+  return Math.floor(performance.timeOrigin + performance.now());
+}
 
 /**
  * The records of the memory store by address, with room for so many. Sets and maps keep their order, so that moving an

@@ -7,11 +7,11 @@ import {
   type StoredRecord,
 } from '../../core/record.js';
 import type { ClaimAnswer, ClaimRequest, Replacement, Settlement } from '../../core/store.js';
-import { asRecord, granted, lineage, rewritten, withdrawn, type Kept } from './memory-record.js';
+import { granted, lineage, recordOf as described, rewritten, withdrawn, type Kept } from './kept.js';
 
 /**
  * What each step of the contract makes of a record, for stores that read, decide, and write only if nothing changed in
- * between. Pure: the moment is given, and whether the write may stand is the store's affair.
+ * between: memory, DynamoDB and KeyValueStore. Pure: the moment is given, and whether the write may stand is the store's affair.
  */
 export interface Move<Answer> {
   readonly answer: Answer;
@@ -31,7 +31,8 @@ export interface Moment {
 /** How long the mark of a withdrawn token stays. */
 const MARK_MS = 60_000;
 const TOMBSTONE_MS = 3_600_000;
-const NOBODY = '-'.repeat(16);
+/** Who holds a record that a person forgot. */
+export const NOBODY = '-'.repeat(16);
 
 /**
  * The record as far as it still counts.
@@ -43,10 +44,7 @@ export function present(kept: Kept | undefined, key: StoreKey, at: Moment): Kept
   return kept;
 }
 
-export function recordOf(kept: Kept, at: Moment): StoredRecord {
-  const leaseRemainingMs = kept.status === 'IN_PROGRESS' ? kept.leaseEndsAtMs - at.judgedMs : 0;
-  return { ...asRecord(kept), leaseRemainingMs };
-}
+export const recordOf = (kept: Kept, at: Moment): StoredRecord => described(kept, at.judgedMs);
 
 export function claim(
   found: Kept | undefined,

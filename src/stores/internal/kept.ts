@@ -1,0 +1,100 @@
+import {
+  NO_STEPS,
+  type AbandonedRule,
+  type Lease,
+  type StoreKey,
+  type StoredRecord,
+} from '../../core/record.js';
+import type { ClaimAnswer } from '../../core/store.js';
+
+/** A record as those stores keep it that read, decide and write: memory, DynamoDB, KeyValueStore. */
+export interface Kept {
+  readonly digest: string;
+  readonly status: StoredRecord['status'] | 'TOMBSTONE';
+  readonly final: boolean;
+  readonly token: string;
+  readonly previousToken: string | undefined;
+  readonly previousEnd: 'settled' | 'abandoned' | 'withdrawn' | undefined;
+  readonly fence: number;
+  readonly attempt: number;
+  readonly failures: number;
+  readonly fingerprint: string | undefined;
+  readonly onAbandoned: AbandonedRule;
+  /** While in progress. */
+  readonly leaseEndsAtMs: number;
+  readonly createdAtMs: number;
+  readonly settledAtMs: number | undefined;
+  readonly expiresAtMs: number;
+  readonly payload: string | undefined;
+  readonly steps: Lease['steps'];
+  /** What the claim replaced, so that it can be undone. */
+  readonly prior: Kept | undefined;
+  hitCount: number;
+}
+
+export function granted(kept: Kept): ClaimAnswer {
+  const { token, fence, attempt, failures, previousToken, createdAtMs, leaseEndsAtMs, steps } = kept;
+  const previousEnd = kept.previousEnd === 'withdrawn' ? undefined : kept.previousEnd;
+  const grant = {
+    ...{ token, fence, attempt, failures, previousToken, previousEnd },
+    ...{ createdAtMs, leaseEndsAtMs, steps },
+  };
+  return { kind: 'acquired', grant };
+}
+
+export function lineage(replaced: Kept | undefined, now: number) {
+  if (!replaced)
+    return {
+      ...{ attempt: 1, failures: 0, previousToken: undefined, previousEnd: undefined },
+      ...{ createdAtMs: now, steps: NO_STEPS },
+    };
+  return {
+    attempt: replaced.attempt + 1,
+    failures: replaced.failures,
+    previousToken: replaced.token,
+    previousEnd: replaced.status === 'FAILED' ? ('settled' as const) : ('abandoned' as const),
+    createdAtMs: replaced.createdAtMs,
+    steps: replaced.steps,
+  };
+}
+
+/** A record in progress as its owner knows it, to be written over absence. */
+export function rewritten(
+  key: StoreKey,
+  lease: Omit<Lease, 'leaseMs' | 'unsettledRetentionMs' | 'leaseEndsAtMs'>,
+): Kept {
+  const { token, previousToken, previousEnd, fence, attempt, failures } = lease;
+  const { fingerprint, onAbandoned, createdAtMs, steps } = lease;
+  return {
+    ...{ token, previousToken, previousEnd, fence, attempt, failures, fingerprint, onAbandoned, createdAtMs },
+    steps,
+    digest: key.digest,
+    status: 'IN_PROGRESS',
+    final: false,
+    leaseEndsAtMs: 0,
+    settledAtMs: undefined,
+    expiresAtMs: 0,
+    payload: undefined,
+    prior: undefined,
+    hitCount: 0,
+  };
+}
+
+/** Marked so that a late claim of `token` is not granted. */
+export function withdrawn(kept: Kept, token: string): Kept {
+  return { ...kept, previousToken: token, previousEnd: 'withdrawn' };
+}
+
+/** @param judgedMs the moment that the end of the lease is judged by */
+export function recordOf(kept: Kept, judgedMs: number): StoredRecord {
+  const { status, final, token, fence, attempt, failures, fingerprint, onAbandoned } = kept;
+  const { createdAtMs, settledAtMs, expiresAtMs, hitCount, payload } = kept;
+  return {
+    ...{ final, token, fence, attempt, failures, fingerprint, onAbandoned },
+    ...{ createdAtMs, settledAtMs, expiresAtMs, hitCount, payload },
+    // Only a claim that comes after its own withdrawal meets a tombstone here: there is nothing to replay.
+    status: status === 'TOMBSTONE' ? 'FAILED' : status,
+    leaseRemainingMs: status === 'IN_PROGRESS' ? kept.leaseEndsAtMs - judgedMs : 0,
+    format: 'twiceshy',
+  };
+}
