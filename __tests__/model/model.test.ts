@@ -1,0 +1,177 @@
+import { describe, expect, test } from '@jest/globals';
+import type { AbandonedRule } from '../../src/core/record.js';
+import type { Kept } from '../../src/stores/internal/kept.js';
+import { explore, type World } from './explore.js';
+import type { Budget } from './state.js';
+import { REAL, type Steps } from './store.js';
+
+const CALM: Budget = { ticks: 0, crashes: 0, lost: 0, wipes: 0, people: 0, failures: 0 };
+const world = (callers: number, rule: AbandonedRule, more: Partial<Budget>): World => ({
+  callers,
+  rule,
+  budget: { ...CALM, ...more },
+});
+
+/** What the environment may do in each world, beside ghosts: commands that are executed after their caller gave up. */
+const WORLDS: Record<string, World> = {
+  'three callers, one crash': world(3, 'retry', { crashes: 1 }),
+  'three callers, one lost reply': world(3, 'retry', { lost: 1 }),
+  'three callers, one failure or release, one lost reply': world(3, 'retry', { failures: 1, lost: 1 }),
+  'a pause beyond the lease, one lost reply': world(2, 'retry', { ticks: 2, lost: 1 }),
+  'a pause, a crash, a failure or release': world(2, 'retry', { ticks: 2, crashes: 1, failures: 1 }),
+  'a pause, forget or resolve by a person': world(2, 'retry', { ticks: 2, people: 1 }),
+  'a pause, a restart without data': world(2, 'retry', { ticks: 2, wipes: 1 }),
+  'block: a pause, a crash, an unknown outcome': world(2, 'block', { ticks: 2, crashes: 1, failures: 1 }),
+  'reconcile: a pause, a crash, a reconcile that throws': world(2, 'reconcile', {
+    ticks: 2,
+    crashes: 1,
+    failures: 1,
+  }),
+};
+
+/** Worlds for `npm run faults`: too many states for every test run. */
+const WIDE: Record<string, World> = {
+  'wide: a pause, a crash, a failure, a lost reply': world(2, 'retry', {
+    ticks: 3,
+    crashes: 1,
+    failures: 1,
+    lost: 1,
+  }),
+  'wide: a pause, a person, a lost reply': world(2, 'retry', { ticks: 3, people: 1, lost: 1 }),
+  'wide, block: a pause, a crash, a failure, a lost reply': world(2, 'block', {
+    ...{ ticks: 3, crashes: 1, failures: 1, lost: 1 },
+  }),
+};
+
+describe('every interleaving of the protocol, over the real policy and the real transitions of a record', () => {
+  const worlds = Object.entries(process.env['TWICESHY_FAULTS'] === 'long' ? { ...WORLDS, ...WIDE } : WORLDS);
+  let states = 0;
+
+  test.each(worlds)(
+    '%s: no property is violated',
+    (name, each) => {
+      const explored = explore(REAL, each);
+      expect(explored.violation).toBeUndefined();
+      // A world that shrank says that the model does no more what it says.
+      expect(explored.states).toBeGreaterThan(500);
+      states += explored.states;
+      process.stdout.write(`model: ${name}: ${explored.states} states, ${explored.moves} moves\n`);
+    },
+    600_000,
+  );
+
+  test('the states are counted', () => {
+    process.stdout.write(`model: ${states} states in all\n`);
+    expect(states).toBeGreaterThan(100_000);
+  });
+});
+
+/** Any record, as if the attempt of `token` held it. */
+const owned = (found: Kept | undefined, token: string): Kept | undefined =>
+  found && { ...found, token, previousToken: undefined, status: 'IN_PROGRESS' };
+
+describe('a step that is broken on purpose violates the property that it stands for', () => {
+  const broken: [string, Partial<Steps>, World, string][] = [
+    [
+      'settle without an owner check',
+      {
+        settle: (found, key, lease, settlement, at) =>
+          REAL.settle(owned(found, lease.token), key, lease, settlement, at),
+      },
+      world(2, 'retry', { ticks: 2, failures: 1 }),
+      'G3',
+    ],
+    [
+      'renew without an owner check',
+      {
+        renew: (found, key, lease, at) => REAL.renew(owned(found, lease.token), key, lease, at),
+      },
+      world(2, 'retry', { ticks: 2 }),
+      'G3',
+    ],
+    [
+      'a claim that is granted over a running attempt',
+      { claim: (_, key, request, at) => REAL.claim(undefined, key, request, at) },
+      world(2, 'retry', {}),
+      'once|no overlap',
+    ],
+    [
+      'a clock of the client: leases end early',
+      {
+        claim: (found, key, request, at) =>
+          REAL.claim(found, key, { ...request, replacing: found?.token }, { ...at, judgedMs: at.nowMs + 2 }),
+      },
+      world(2, 'retry', { ticks: 1 }),
+      'no overlap',
+    ],
+    [
+      'a claim that never takes over',
+      {
+        claim: (found, key, request, at) => REAL.claim(found, key, { ...request, replacing: undefined }, at),
+      },
+      world(2, 'retry', { crashes: 1, ticks: 2 }),
+      'no wedge',
+    ],
+    [
+      'a withdrawal without a mark',
+      {
+        release: (found, key, token, at) => {
+          const move = REAL.release(found, key, token, at);
+          return found ? move : { answer: move.answer };
+        },
+      },
+      world(2, 'retry', { lost: 2 }),
+      'G8',
+    ],
+    [
+      'fences that start anew',
+      { claim: (found, key, request, at) => REAL.claim(found, key, request, { ...at, nextFence: () => 1 }) },
+      world(2, 'retry', { failures: 1 }),
+      'G5',
+    ],
+    [
+      'forgetting without a tombstone',
+      {
+        override: (found, key, replacement, at) => {
+          const move = REAL.override(found, key, replacement, at);
+          return replacement.kind === 'forget' && move.write
+            ? { ...move, write: { ...move.write, expiresAtMs: 0 } }
+            : move;
+        },
+      },
+      world(1, 'retry', { people: 1 }),
+      'G3: what a person forgot|G3',
+    ],
+    [
+      'a settling that is not recognised after the next attempt began',
+      {
+        settle: (found, key, lease, settlement, at) =>
+          REAL.settle(found && { ...found, previousToken: undefined }, key, lease, settlement, at),
+      },
+      world(2, 'retry', { failures: 1, lost: 1 }),
+      'G2',
+    ],
+    [
+      'a settling that says true and writes nothing',
+      { settle: () => ({ answer: true }) },
+      world(1, 'retry', {}),
+      'G2',
+    ],
+    [
+      'a release when a result could not be recorded',
+      {
+        settle: (found, key, lease, _settlement, at) => {
+          const { write } = REAL.release(found, key, lease.token, at);
+          return { answer: false, write };
+        },
+      },
+      world(2, 'retry', {}),
+      'G2|no wedge',
+    ],
+  ];
+
+  test.each(broken)('%s', (_, steps, each, property) => {
+    const { violation } = explore({ ...REAL, ...steps }, each);
+    expect(violation?.property).toMatch(new RegExp(`^(${property})`));
+  });
+});
