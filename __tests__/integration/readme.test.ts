@@ -1,56 +1,87 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { startDynamo, type PrivateDynamo } from '../support/dynalite.js';
 import { startRedis, type PrivateRedis } from '../support/redis-server.js';
 
 const run = promisify(execFile);
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const TSX = import.meta.resolve('tsx');
 const readme = await readFile(join(ROOT, 'README.md'), 'utf8');
-const lines = readme.split('\n');
+const PAGES = ['README.md', ...(await readdir(join(ROOT, 'docs'))).map((name) => join('docs', name))];
+
+interface Snippet {
+  readonly page: string;
+  readonly line: number;
+  readonly code: string;
+}
 
 /** Every fenced block of the kind, with the line it starts at. */
-function snippets(kind: string): { line: number; code: string }[] {
-  const found: { line: number; code: string }[] = [];
-  lines.forEach((line, at) => {
-    if (line !== `\`\`\`${kind}`) return;
-    found.push({ line: at + 1, code: lines.slice(at + 1, lines.indexOf('```', at)).join('\n') });
-  });
+async function snippets(kind: string, pages = PAGES): Promise<Snippet[]> {
+  const found: Snippet[] = [];
+  for (const page of pages) {
+    const lines = (await readFile(join(ROOT, page), 'utf8')).split('\n');
+    lines.forEach((line, at) => {
+      if (line !== `\`\`\`${kind}`) return;
+      found.push({ page, line: at + 1, code: lines.slice(at + 1, lines.indexOf('```', at)).join('\n') });
+    });
+  }
   return found;
 }
 
-let server: PrivateRedis;
+/** What stands in front of the programs of a kind: what they say is given. */
+const GIVEN = {
+  ts: '',
+  'ts dynamodb': `
+    import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
+    import { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
+    const credentials = { accessKeyId: 'test', secretAccessKey: 'test' };
+    const documentClient = DynamoDBDocumentClient.from(
+      new DynamoDBClient({ endpoint: process.env.DYNAMO_URL, region: 'us-east-1', credentials }),
+    );`,
+} as const;
+const programs = await Promise.all(
+  Object.entries(GIVEN).map(async ([kind, given]) =>
+    (await snippets(kind)).map((each) => ({ ...each, given })),
+  ),
+);
+
+let redis: PrivateRedis;
+let dynamo: PrivateDynamo;
 let folder: string;
 beforeAll(async () => {
-  server = await startRedis();
+  [redis, dynamo] = await Promise.all([startRedis(), startDynamo()]);
+  await dynamo.createTable('idempotency');
   // Inside the repo, so that `twiceshy` means the sources.
   folder = await mkdtemp(join(ROOT, '__tests__', 'tmp-readme-'));
 });
 afterAll(async () => {
-  await server.stop();
-  await rm(folder, { recursive: true });
+  await Promise.all([redis.stop(), dynamo.stop(), rm(folder, { recursive: true })]);
 });
 
-test('README reaches working code within its first 25 lines', () => {
-  const [first] = snippets('ts');
+test('README reaches working code within its first 25 lines', async () => {
+  const [first] = await snippets('ts', ['README.md']);
   expect(first!.line + first!.code.split('\n').length).toBeLessThanOrEqual(25);
 });
 
-describe('every program in the README', () => {
-  test.each(snippets('ts'))(
-    'at line $line runs, and prints what its comments say',
-    async ({ line, code }) => {
-      const file = join(folder, `line-${line}.ts`);
-      await writeFile(file, `${code}\nexport {};\n`);
-      const env = { ...process.env, NODE_OPTIONS: '', REDIS_URL: server.url };
-      const { stdout, stderr } = await run(process.execPath, ['--import', TSX, file], {
-        env,
-        cwd: ROOT,
-        timeout: 30_000,
-      });
+describe('every program in the README and in docs/', () => {
+  test.each(programs.flat())(
+    '$page at line $line runs, and prints what its comments say',
+    async ({ page, line, code, given }) => {
+      const file = join(folder, `${basename(page)}-line-${line}.ts`);
+      await writeFile(file, `${given}\n${code}\nexport {};\n`);
+      const env = {
+        ...process.env,
+        NODE_OPTIONS: '',
+        REDIS_URL: redis.url,
+        DYNAMO_URL: `http://127.0.0.1:${dynamo.port}`,
+        AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true',
+      };
+      const command = ['--import', TSX, file];
+      const { stdout, stderr } = await run(process.execPath, command, { env, cwd: ROOT, timeout: 30_000 });
       expect(stderr).toBe('');
       // A comment of one word, behind a line that logs, is what that line prints.
       const said = [...code.matchAll(/console\.log\(.*; \/\/ (\S+)$/gm)].map((match) => match[1]);
@@ -61,7 +92,7 @@ describe('every program in the README', () => {
 
 test('the lines about jest stand in the example that jest runs', async () => {
   const example = await readFile(join(ROOT, 'examples/unit-test-with-mock.test.ts'), 'utf8');
-  for (const { code } of snippets('ts test'))
+  for (const { code } of await snippets('ts test'))
     for (const line of code.split('\n')) expect(example).toContain(line);
 });
 
