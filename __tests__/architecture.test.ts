@@ -136,6 +136,8 @@ describe('the rules bite', () => {
     ['task/a.ts', "import '../defaults.js'"],
     ['task/a.ts', "await import('ioredis')"],
     ['http/internal/a.ts', "import '../../queue/b.js'"],
+    ['queue/a.ts', "import { Worker } from 'bullmq'"],
+    ['queue/internal/a.ts', "import '../../stores/memory.js'"],
     ['pipeline/a.ts', "import 'node:crypto'"],
     ['idempotency.ts', "import './stores/memory.js'"],
     ['attempt.ts', "import './defaults.js'"],
@@ -152,6 +154,7 @@ describe('the rules bite', () => {
     ['stores/a.ts', "export const load = () => import('ioredis')"],
     ['stores/a.ts', "import type { Redis } from 'ioredis'"],
     ['http/a.ts', "import '../core/engine.js'; import '../idempotency.js'"],
+    ['queue/a.ts', "import type { Job } from 'bullmq'; import './internal/delivery.js'"],
   ])('%s may contain: %s', (path, text) => {
     expect(forbiddenImports(new Map([[path, text]]), exceptMissing)).toEqual([]);
   });

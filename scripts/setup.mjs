@@ -1,28 +1,51 @@
 // Installs the servers that the tests start, where they are missing. Does nothing where nothing is missing.
 import { spawnSync } from 'node:child_process';
+import { findPostgres } from './find-postgres.mjs';
 import { findRedisServer } from './find-redis.mjs';
 
 const works = (command, args) => spawnSync(command, args, { stdio: 'ignore' }).status === 0;
 const run = (command, args) => spawnSync(command, args, { stdio: 'inherit' }).status === 0;
 
-function installWithApt() {
+const SERVERS = [
+  {
+    what: 'Redis',
+    find: findRedisServer,
+    apt: 'redis-server',
+    brew: 'redis',
+    byHand:
+      'Install redis-server (6.2 or later) or valkey-server (7.2 or later) with your package manager, so that it is on PATH, ' +
+      'for example "sudo apt-get install redis-server" or "brew install redis".',
+  },
+  {
+    what: 'PostgreSQL',
+    find: () => findPostgres() ?? (process.env.DATABASE_URL && 'DATABASE_URL'),
+    apt: 'postgresql',
+    brew: 'postgresql@17',
+    byHand:
+      'Install PostgreSQL (12 or later) with your package manager, for example "sudo apt-get install postgresql" or ' +
+      '"brew install postgresql@17", or set DATABASE_URL to one that may be given a database of the tests\' own.',
+  },
+];
+
+let isUpdated = false;
+function installWithApt(name) {
   if (!works('apt-get', ['--version'])) return false;
   const isRoot = process.getuid?.() === 0;
   if (!isRoot && !works('sudo', ['-n', 'true'])) return false;
   const apt = (...args) => (isRoot ? run('apt-get', args) : run('sudo', ['-n', 'apt-get', ...args]));
-  return apt('update') && apt('install', '-y', '--no-install-recommends', 'redis-server');
+  isUpdated ||= apt('update');
+  return isUpdated && apt('install', '-y', '--no-install-recommends', name);
 }
 
-const installWithBrew = () => works('brew', ['--version']) && run('brew', ['install', 'redis']);
+const installWithBrew = (name) => works('brew', ['--version']) && run('brew', ['install', name]);
 
-if (findRedisServer()) {
-  console.log(`setup: ${findRedisServer()} is here, nothing to do`);
-} else if ((installWithApt() || installWithBrew()) && findRedisServer()) {
-  console.log(`setup: installed ${findRedisServer()}`);
-} else {
-  console.error(
-    'setup: could not install Redis by itself. Install redis-server (6.2 or later) or valkey-server (7.2 or later) ' +
-      'with your package manager, so that it is on PATH, for example "sudo apt-get install redis-server" or "brew install redis".',
-  );
-  process.exit(1);
+for (const { what, find, apt, brew, byHand } of SERVERS) {
+  if (find()) {
+    console.log(`setup: ${what} is here (${find()}), nothing to do`);
+  } else if ((installWithApt(apt) || installWithBrew(brew)) && find()) {
+    console.log(`setup: installed ${what} (${find()})`);
+  } else {
+    console.error(`setup: could not install ${what} by itself. ${byHand}`);
+    process.exitCode = 1;
+  }
 }

@@ -3,6 +3,7 @@ import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { describeOnRabbitMq, makeVirtualHost, type VirtualHost } from '../support/rabbitmq.js';
 import { startRedis, type PrivateRedis } from '../support/redis-server.js';
 
 const run = promisify(execFile);
@@ -66,6 +67,9 @@ const STORIES: Record<string, string[]> = {
     '  first request: timed out\n  second request: charged by attempt 1\n  1 charge\n',
     '  first request: timed out\n  second request: charged by attempt 2\n  1 charge\n',
   ],
+  'consumer-sqs.ts': [
+    'first delivery: 1 to come again\nattempt 2 charges o-2\nsecond delivery: 0 to come again\n',
+  ],
   'demo.ts': [
     'order-1 charged by attempt 1',
     'charges so far: 1',
@@ -78,6 +82,16 @@ const STORIES: Record<string, string[]> = {
 };
 /** These need a store that two processes share. */
 const ON_REDIS_ONLY: Record<string, string[]> = {
+  'consumer-bullmq.ts': [
+    'attempt 1 charges',
+    'attempt 2 sends the receipt\nfirst: ch_',
+    ', receipt sent\nsecond: ch_',
+  ],
+  'recovery-points.ts': [
+    'killed after charge\nkilled after reserve\nkilled after email\n',
+    'charge 1, reserve 1, email 1; done by attempt 4\n',
+    'charge: 2 requests, 1 effect\nreserve: 1 requests, 1 effect\nemail: 1 requests, 1 effect\n',
+  ],
   'crash-and-takeover.ts': [
     'attempt 1 charges',
     'the first process was killed',
@@ -85,11 +99,18 @@ const ON_REDIS_ONLY: Record<string, string[]> = {
     'success: ch_',
   ],
 };
+const ON_RABBITMQ: Record<string, string[]> = {
+  'consumer-amqp.ts': [
+    'attempt 1 charges o-1\n',
+    'attempt 3 charges o-bad\ngives up m-3',
+    'dead letter: o-bad',
+  ],
+};
 /** Run by jest itself. */
 const TESTS = ['unit-test-with-mock.test.ts'];
 
 test('every example is run by this suite', () => {
-  const known = [...Object.keys(STORIES), ...Object.keys(ON_REDIS_ONLY), ...TESTS];
+  const known = [...Object.keys(STORIES), ...Object.keys(ON_REDIS_ONLY), ...Object.keys(ON_RABBITMQ), ...TESTS];
   expect(readdirSync(EXAMPLES).sort()).toEqual(known.sort());
 });
 
@@ -105,4 +126,18 @@ test.each(Object.entries(ON_REDIS_ONLY))('%s tells its story on Redis', async (f
   for (const line of lines) expect(output).toContain(line);
   // The key for the provider is stable across the crash.
   expect(new Set(output.match(/[0-9a-f]{32}/g)).size).toBe(1);
+});
+
+await describeOnRabbitMq('examples on RabbitMQ', () => {
+  let host: VirtualHost;
+  beforeAll(async () => void (host = await makeVirtualHost()), 60_000);
+  afterAll(() => host.remove(), 60_000);
+
+  test.each(Object.entries(ON_RABBITMQ))('%s tells its story', async (file, lines) => {
+    for (const REDIS_URL of ['', server.url]) {
+      const output = await outputOf(file, { AMQP_URL: host.url, REDIS_URL });
+      for (const line of lines) expect(output).toContain(line);
+      expect(output.match(/charges o-1/g)).toHaveLength(1);
+    }
+  });
 });

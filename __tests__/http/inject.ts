@@ -1,0 +1,21 @@
+/** Two requests by app.inject(), without a server; says in JSON what came of them. */
+import Fastify from 'fastify';
+import { fastifyIdempotency } from 'twiceshy/fastify';
+import { InMemoryStore } from 'twiceshy/memory';
+
+const app = Fastify();
+await app.register(fastifyIdempotency, { store: new InMemoryStore(), scope: 'shared' });
+let runs = 0;
+app.post('/orders', () => ({ run: ++runs }));
+
+const answers = [];
+for (let sent = 0; sent < 2; sent++) {
+  const headers = { 'idempotency-key': 'k' };
+  const got = await app.inject({ method: 'POST', url: '/orders', headers, payload: { amount: 5 } });
+  answers.push({
+    status: got.statusCode,
+    body: got.json<unknown>(),
+    replayed: got.headers['idempotency-replayed'],
+  });
+}
+process.stdout.write(JSON.stringify(answers));

@@ -1,0 +1,76 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Attempt } from '../core/attempt.js';
+import { Exchange } from './internal/exchange.js';
+import { serveNode } from './internal/node.js';
+import { httpSettings, type HttpOptions } from './internal/options.js';
+
+export { recordOf } from './internal/address.js';
+export type { RecordPlace } from './internal/address.js';
+export type { HttpOptions, ReconciledAnswer, ReconciledRequest } from './internal/options.js';
+
+declare global {
+  // eslint-disable-next-line @typescript-eslint/no-namespace -- the only way to add to the Request of Express
+  namespace Express {
+    interface Request {
+      /** The attempt that the handler runs in; undefined for a request that is not protected. */
+      idempotency?: Attempt | undefined;
+    }
+  }
+}
+
+/** What we look at of a request of Express 4 or 5, with what other packages add to it. */
+export interface ExpressRequest extends Express.Request {
+  readonly method: string;
+  readonly originalUrl: string;
+  readonly baseUrl: string;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly body?: unknown;
+  readonly params: unknown;
+  readonly query: unknown;
+  readonly ip?: string | undefined;
+  readonly route?: unknown;
+  get(name: string): string | undefined;
+}
+type ExpressResponse = object;
+export type ExpressIdempotencyOptions = HttpOptions<ExpressRequest>;
+export type ExpressIdempotency = (
+  req: ExpressRequest,
+  res: ExpressResponse,
+  next: (error?: unknown) => void,
+) => void;
+
+/**
+ * Idempotency keys for Express 5 and 4: `app.post('/orders', expressIdempotency({ store, scope }), handler)`, behind
+ * the body parsers and behind whatever tells who the caller is. The handler finds its attempt in `req.idempotency` and
+ * in `currentAttempt()`.
+ *
+ * As middleware of a route, records belong to the route's pattern; of an app or a router, to the path.
+ * @throws UsageError INVALID_OPTIONS
+ */
+export function expressIdempotency(options: ExpressIdempotencyOptions): ExpressIdempotency {
+  const exchange = new Exchange(httpSettings('expressIdempotency()', options));
+  const middleware: ExpressIdempotency = (req, res, next) => {
+    if (!exchange.concerns(req.method)) return next();
+    void serveNode(exchange, req, {
+      raw: req as unknown as IncomingMessage,
+      res: res as ServerResponse,
+      body: req.body,
+      bodyRemedy: 'put express.json(), or the parser of its type, before expressIdempotency()',
+      url: req.originalUrl,
+      route: routeOf(req, middleware),
+      next: (attempt) => {
+        if (attempt) req.idempotency = attempt;
+        next();
+      },
+      fail: next,
+    });
+  };
+  return middleware;
+}
+
+/** The route's pattern, if it is this route's stack that we stand in: an earlier route's is left in the request. */
+function routeOf(req: ExpressRequest, middleware: ExpressIdempotency): string | undefined {
+  const route = req.route as { path?: unknown; stack?: readonly { handle?: unknown }[] } | undefined;
+  if (!route?.stack?.some(({ handle }) => handle === middleware)) return undefined;
+  return req.baseUrl + String(route.path);
+}

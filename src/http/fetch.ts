@@ -1,0 +1,85 @@
+import { Exchange, type Facts } from './internal/exchange.js';
+import { isBodiless, type Answered } from './internal/answer.js';
+import { fetchBody } from './internal/fetch-body.js';
+import { FetchRecording } from './internal/fetch-recording.js';
+import { httpSettings, type HttpOptions } from './internal/options.js';
+
+export { recordOf } from './internal/address.js';
+export type { RecordPlace } from './internal/address.js';
+export type { HttpOptions, ReconciledAnswer, ReconciledRequest } from './internal/options.js';
+
+export type FetchIdempotencyOptions = HttpOptions<Request>;
+export type FetchHandler<Rest extends unknown[]> = (
+  request: Request,
+  ...rest: Rest
+) => Response | Promise<Response>;
+export type FetchIdempotency = <Rest extends unknown[]>(
+  handler: FetchHandler<Rest>,
+) => (request: Request, ...rest: Rest) => Promise<Response>;
+
+/** The client is not there to see it. */
+const CLIENT_LEFT = 499;
+
+/**
+ * Idempotency keys for handlers of the fetch standard (Hono, Bun, Deno, Next route handlers): returns a wrapper,
+ * `const POST = fetchIdempotency({ store, scope })(async (request) => Response.json(...))`. The handler gets the request
+ * with its body unread, and finds its attempt in `currentAttempt()`.
+ *
+ * Records belong to the path; give `route` where paths hold parameters and one key must mean one operation over all.
+ * @throws UsageError INVALID_OPTIONS
+ */
+export function fetchIdempotency(options: FetchIdempotencyOptions): FetchIdempotency {
+  const exchange = new Exchange(httpSettings('fetchIdempotency()', options));
+  return (handler) =>
+    async (request, ...rest) => {
+      const recording = new FetchRecording(exchange.settings);
+      let hasStarted = false;
+      const answered = exchange.answer(request, factsOf(request), () => {
+        hasStarted = true;
+        void recording.follow(() => handler(request, ...rest));
+        return recording.ended;
+      });
+      const replied = answered.then((reply): Response | Promise<Response> => {
+        if (hasStarted && reply.kind !== 'own') recording.cut();
+        switch (reply.kind) {
+          case 'pass':
+            return handler(request, ...rest);
+          case 'own':
+            return recording.release();
+          case 'answer':
+            return toResponse(reply.answer);
+          case 'throw':
+            throw reply.error;
+          case 'left':
+            return new Response(null, { status: CLIENT_LEFT });
+        }
+      });
+      return Promise.race([recording.streamed, replied]);
+    };
+}
+
+function toResponse({ status, headers, body }: Answered): Response {
+  const pairs = Object.entries(headers).flatMap(([name, value]) =>
+    [value].flat().map((each): [string, string] => [name, String(each)]),
+  );
+  return new Response(isBodiless(status) ? null : (body as Uint8Array<ArrayBuffer>), {
+    status,
+    headers: pairs,
+  });
+}
+
+function factsOf(request: Request): Facts {
+  const { pathname, search } = new URL(request.url);
+  return {
+    method: request.method,
+    path: pathname,
+    query: search,
+    route: pathname,
+    header: (name) => request.headers.get(name) ?? undefined,
+    body: () => fetchBody(request),
+    onGone(listener) {
+      if (request.signal.aborted) listener();
+      else request.signal.addEventListener('abort', listener, { once: true });
+    },
+  };
+}

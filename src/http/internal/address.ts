@@ -1,0 +1,53 @@
+import { UsageError } from '../../core/errors.js';
+import { show } from '../../core/options.js';
+import { checkKey, hashKey } from '../../keys/index.js';
+
+const MAX_NAME = 128;
+const DIGEST_LENGTH = 32;
+
+/** Which record: what stands beside the key, for `get`, `resolve` and `forget`. */
+export interface RecordPlace {
+  name: string;
+  scope?: string;
+}
+
+/**
+ * Where the records of a route are, for `idempotency.get(key, recordOf(...))`, `resolve` and `forget`.
+ * @param request the method, the full route path as the framework knows it (`/shops/:id/orders`), and what `scope`
+ * answered for the caller; leave that out where scope is `'shared'`
+ */
+export function recordOf(request: { method: string; route: string; scope?: string | number }): RecordPlace {
+  const name = recordName(request.method, request.route);
+  // Hashed, since it may be an API key, and addresses are read by people and written to logs.
+  return request.scope === undefined ? { name } : { name, scope: hashKey('scope', String(request.scope)) };
+}
+
+/** A name holds no colon and is short; two routes never have the same one. */
+function recordName(method: string, route: string): string {
+  const name = `${method.toUpperCase()} ${route}`.replaceAll(/[%:#\p{Cc}\p{Cs}]/gu, escape);
+  if (name.length <= MAX_NAME) return name;
+  const start = name.slice(0, MAX_NAME - DIGEST_LENGTH - 1).replace(/\p{Cs}$/u, '');
+  return `${start}#${hashKey(name)}`;
+}
+
+function escape(unit: string): string {
+  return `%${unit.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`;
+}
+
+/**
+ * What `scope(request)` answered, checked: undefined when there is no caller to be named.
+ * @throws UsageError INVALID_OPTIONS for what names nobody, such as `user:undefined` or an object
+ */
+export function checkScope(given: unknown): string | undefined {
+  if (given === undefined || given === null || given === '') return undefined;
+  const text = typeof given === 'number' ? String(given) : given;
+  if (typeof text !== 'string')
+    throw new UsageError('INVALID_OPTIONS', `scope() answered ${show(given)}: a string names the caller`);
+  try {
+    // The same care as for keys: a missing value turned into text would be shared by all who miss it.
+    checkKey(text.slice(0, 512));
+  } catch (cause) {
+    throw new UsageError('INVALID_OPTIONS', `scope() answered ${show(text)}, which names nobody`, { cause });
+  }
+  return text;
+}

@@ -1,0 +1,80 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Attempt } from '../../core/attempt.js';
+import type { Exchange, Facts } from './exchange.js';
+import { parsedBody } from './node-body.js';
+import { NodeRecording, writeAnswer } from './node-recording.js';
+
+/** What an adapter for Node's HTTP server brings, beside the request. */
+export interface NodeExchange {
+  readonly raw: IncomingMessage;
+  readonly res: ServerResponse;
+  /** The parsed body. */
+  readonly body: unknown;
+  /** What to do about a body that nobody parsed. */
+  readonly bodyRemedy: string;
+  /** The path as the client asked for it, with the query. */
+  readonly url: string;
+  /** The route's pattern, mount point included, where the framework tells it. */
+  readonly route: string | undefined;
+  /** Starts the handler: as protected work, or without an attempt. */
+  readonly next: (attempt?: Attempt) => void;
+  /** Hands an error to the framework. */
+  readonly fail: (error: unknown) => void;
+  /** Takes the response from the framework, to be written by hand. */
+  readonly takeOver?: () => void;
+}
+
+/** Answers one request of Node's HTTP server. */
+export async function serveNode<Req extends object>(
+  exchange: Exchange<Req>,
+  request: Req,
+  node: NodeExchange,
+): Promise<void> {
+  const { res } = node;
+  let recording: NodeRecording | undefined;
+  try {
+    const reply = await exchange.answer(request, factsOf(node), (attempt) => {
+      recording = new NodeRecording(res, attempt, exchange.settings);
+      node.next(attempt);
+      return recording.ended;
+    });
+    if (recording)
+      return reply.kind === 'own'
+        ? recording.release()
+        : recording.replaceBy(reply.kind === 'answer' ? reply.answer : undefined);
+    switch (reply.kind) {
+      case 'pass':
+        return node.next();
+      case 'answer':
+        node.takeOver?.();
+        return writeAnswer(res, reply.answer);
+      case 'throw':
+        return node.fail(reply.error);
+      case 'own':
+      case 'left':
+        return;
+    }
+  } catch (error) {
+    node.fail(error);
+  }
+}
+
+function factsOf({ raw, res, body, bodyRemedy, url, route }: NodeExchange): Facts {
+  const at = url.indexOf('?');
+  const path = at < 0 ? url : url.slice(0, at);
+  return {
+    method: raw.method ?? '',
+    path,
+    query: at < 0 ? '' : url.slice(at),
+    route: route ?? path,
+    header(name) {
+      const value = raw.headers[name];
+      return Array.isArray(value) ? value.join(', ') : value;
+    },
+    body: () => parsedBody(raw, body, bodyRemedy),
+    onGone(listener) {
+      if (res.destroyed) listener();
+      else res.once('close', listener);
+    },
+  };
+}

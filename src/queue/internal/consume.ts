@@ -1,0 +1,109 @@
+import type { Attempt } from '../../core/attempt.js';
+import { isIdempotencyError, UsageError } from '../../core/errors.js';
+import { show } from '../../core/options.js';
+import type { Answer } from '../../core/outcome.js';
+import type { Idempotency } from '../../idempotency.js';
+import { warnThrough } from '../../logging.js';
+import { reconcileOf, workOf } from '../../translate.js';
+import { afterRefusal, deliveryOf, type Delivery, type Terms } from './delivery.js';
+import { consumerSettings, type ConsumerOptions } from './options.js';
+
+/** Runs a message, or does not, and says what is to become of it. Never rejects. */
+export interface Consumer<M, R> extends Closable {
+  (message: M): Promise<Delivery<R>>;
+}
+
+export interface Closable {
+  /** The engine: `get`, `resolve`, `forget`, `stats`, `on`. */
+  readonly idempotency: Idempotency;
+  /**
+   * Refuses new messages (they come again), and waits for running ones and unrecorded results, 10 s at most. Where
+   * `idempotency` was given, that one is yours to close, and this does nothing.
+   */
+  close(): Promise<void>;
+}
+
+/**
+ * @param where whose options these are, for messages
+ * @throws UsageError INVALID_OPTIONS
+ */
+export function makeConsumer<M, R>(where: string, options: ConsumerOptions<M, R>): Consumer<M, R> {
+  const { idempotency, isOwn, policy, rule, retryDelayMs } = consumerSettings(where, options);
+  const { handler, remember = 'none', onAbandoned: reconcile } = options;
+  const { leaseMs, maxAttempts } = policy;
+  const decode: Terms['decode'] = (record) => idempotency.decode(record);
+
+  const ask = async (message: M, saw: (attempt: Attempt) => void): Promise<Answer<R>> => {
+    const identity = await identityOf(message, options);
+    return idempotency.answer<R>({
+      ...identity,
+      policy,
+      onDuplicate: 'replay',
+      onAbandoned: rule,
+      signal: undefined,
+      work: workOf<R>((attempt) => (saw(attempt), handler(message, attempt)), remember, rule),
+      reconcile:
+        typeof reconcile === 'function'
+          ? reconcileOf<R>((attempt) => (saw(attempt), reconcile(message, attempt)))
+          : undefined,
+    });
+  };
+  const deliver = async (message: M): Promise<Delivery<R>> => {
+    let attempt: number | undefined;
+    const terms = (): Terms => ({ leaseMs, retryDelayMs, maxAttempts, attempt, decode });
+    try {
+      const answer = await ask(message, (running) => (attempt = running.attempt));
+      return deliveryOf(answer, terms());
+    } catch (error) {
+      return afterRefusal(isIdempotencyError(error) ? error.code : undefined, error, terms());
+    }
+  };
+  const consume = async (message: M): Promise<Delivery<R>> => {
+    const delivery = await deliver(message);
+    if (delivery.action !== 'drop') return delivery;
+    try {
+      await announceDrop(where, options, message, delivery.error);
+      return delivery;
+    } catch (error) {
+      // Whoever was to keep it could not: it must not be lost.
+      return { action: 'retry', delayMs: retryDelayMs, failed: false, error };
+    }
+  };
+  const close = async () => (isOwn ? idempotency.close() : undefined);
+  return Object.assign(consume, { idempotency, close });
+}
+
+/**
+ * Which record a message is about. All of it comes from functions of the user's.
+ * @throws UsageError INVALID_KEY when one of them throws: the same message would make it throw again
+ */
+async function identityOf<M, R>(message: M, { key, name, scope, prefix, payload }: ConsumerOptions<M, R>) {
+  try {
+    return {
+      key: await key(message),
+      name: typeof name === 'function' ? name(message) : name,
+      // A tenant that is missing must not become the one without a tenant.
+      scope: typeof scope === 'function' ? (scope(message) ?? '') : scope,
+      prefix,
+      payload: payload?.(message),
+    };
+  } catch (error) {
+    if (isIdempotencyError(error)) throw error;
+    const why = `a function that says which record a message is about threw: ${messageOf(error)}`;
+    throw new UsageError('INVALID_KEY', why, { cause: error });
+  }
+}
+
+async function announceDrop<M, R>(
+  where: string,
+  { onDrop, logger }: ConsumerOptions<M, R>,
+  message: M,
+  error: unknown,
+): Promise<void> {
+  if (onDrop) await onDrop(message, error);
+  else warnThrough(logger)(`twiceshy: ${where}: a message is given up: ${messageOf(error)}`, { error });
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : show(error);
+}

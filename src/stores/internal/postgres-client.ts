@@ -1,0 +1,81 @@
+import { UsageError } from '../../core/errors.js';
+
+export interface PostgresResult {
+  readonly rows: unknown[];
+  readonly rowCount?: number | null;
+  readonly command?: string;
+}
+
+/** What is sent: text with `$1`-style places. `query_timeout` is one of pg's own, which others may ignore. */
+export interface PostgresQuery {
+  text: string;
+  values?: unknown[];
+  query_timeout?: number;
+}
+
+/** An error, or a notification. */
+export interface PostgresEvent {
+  readonly message?: string;
+  readonly payload?: string | undefined;
+}
+
+/** The part of a pg `PoolClient` that the store calls. */
+export interface PostgresClient {
+  query(query: PostgresQuery): Promise<PostgresResult>;
+  /** With an error, or `true`, the connection is closed instead of given back. */
+  release(destroy?: Error | boolean): void;
+  on(event: string, listener: (first: PostgresEvent) => void): unknown;
+  removeListener(event: string, listener: (first: PostgresEvent) => void): unknown;
+  unref?(): void;
+}
+
+/**
+ * The part of a pg `Pool` that the store calls. Structural, so that importing the store never needs pg or its types.
+ */
+export interface PostgresPool {
+  query(query: PostgresQuery): Promise<PostgresResult>;
+  connect(): Promise<PostgresClient>;
+  readonly options?: { readonly max?: number | undefined } | undefined;
+}
+
+/** How many connections a pool of pg has where it does not say. */
+const PG_DEFAULT_MAX = 10;
+
+export const sizeOf = (pool: PostgresPool): number => pool.options?.max ?? PG_DEFAULT_MAX;
+
+/** @throws UsageError INVALID_OPTIONS for what is no pool */
+export function requirePool(pool: unknown): PostgresPool {
+  const has = (name: string): boolean =>
+    typeof pool === 'object' && pool !== null && typeof Reflect.get(pool, name) === 'function';
+  // A single pg Client has both too: it can't be waited for by two, and has no release().
+  const isClient = has('getTypeParser') || has('escapeIdentifier');
+  if (has('query') && has('connect') && !isClient) return pool as PostgresPool;
+  throw new UsageError(
+    'INVALID_OPTIONS',
+    `PostgresStore takes a Pool of pg (an object with query() and connect())${isClient ? ', not a single Client' : ''}: ` +
+      'new PostgresStore(new Pool({ connectionString }))',
+  );
+}
+
+/**
+ * A connection of the pool, in time. One that comes later is given back at once.
+ * @throws what the pool says, or an Error with the code ETIMEDOUT
+ */
+export async function connectWithin(pool: PostgresPool, timeoutMs: number): Promise<PostgresClient> {
+  const connecting = pool.connect();
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<undefined>((resolve) => (timer = setTimeout(resolve, timeoutMs, undefined)));
+  try {
+    const client = await Promise.race([connecting, late]);
+    if (client) return client;
+  } finally {
+    clearTimeout(timer);
+  }
+  connecting.then(
+    (client) => client.release(),
+    () => undefined,
+  );
+  throw Object.assign(new Error(`no connection of the pool was free within ${timeoutMs} ms`), {
+    code: 'ETIMEDOUT',
+  });
+}

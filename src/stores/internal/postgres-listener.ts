@@ -1,0 +1,128 @@
+import { StoreError } from '../../core/errors.js';
+import {
+  connectWithin,
+  type PostgresClient,
+  type PostgresEvent,
+  type PostgresPool,
+} from './postgres-client.js';
+import { toPostgresError } from './postgres-errors.js';
+import { wakeText } from './postgres-record.js';
+
+/** How long the connection is kept after the last waiter has left. */
+const LINGER_MS = 1_000;
+const FIRST_RECONNECT_MS = 50;
+const LONGEST_RECONNECT_MS = 1_000;
+
+/**
+ * The connection that wake-ups come over: one of the pool's, taken at the first wait, shared by all waiters, and closed
+ * when nobody has waited for a second. While somebody waits it is made anew when it breaks, and everybody is woken then,
+ * since a message may have been missed. It never keeps a process alive: who waits does.
+ */
+export class PostgresListener {
+  readonly #wakes = new Map<string, Set<() => void>>();
+  #client: Promise<PostgresClient> | undefined;
+  /** Ends the connection that is there now. */
+  #disconnect: (() => void) | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #closed = false;
+
+  /** @param table the quoted name, as a literal */
+  constructor(
+    private readonly pool: PostgresPool,
+    private readonly table: string,
+    private readonly timeoutMs: number,
+  ) {}
+
+  /** Resolves once the server listens, with the function that ends it; rejects with a StoreError. */
+  async subscribe(address: string, wake: () => void): Promise<() => void> {
+    if (this.#closed) throw new StoreError('STORE_UNAVAILABLE', 'this PostgresStore was closed');
+    const name = wakeText(address);
+    // A set of its own function: one caller may wait twice with the same one.
+    const entry = (): void => wake();
+    const entries = this.#wakes.get(name) ?? new Set();
+    this.#wakes.set(name, entries.add(entry));
+    try {
+      await this.#listening();
+    } catch (error) {
+      this.#leave(name, entry);
+      throw toPostgresError(error);
+    }
+    return () => this.#leave(name, entry);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#wakes.clear();
+    clearTimeout(this.#timer);
+    await this.#client?.catch(() => undefined);
+    this.#disconnect?.();
+  }
+
+  #listening(): Promise<PostgresClient> {
+    clearTimeout(this.#timer);
+    const client = (this.#client ??= this.#connect());
+    client.catch(() => {
+      if (this.#client === client) this.#client = undefined;
+    });
+    return client;
+  }
+
+  async #connect(): Promise<PostgresClient> {
+    const client = await connectWithin(this.pool, this.timeoutMs);
+    let isOver = false;
+    const end = (broken: boolean): void => {
+      if (isOver) return;
+      isOver = true;
+      this.#client = this.#disconnect = undefined;
+      client.removeListener('notification', notified);
+      client.removeListener('end', onEnd);
+      // Closed, not given back: whoever got it next would be sent our messages.
+      client.release(true);
+      if (broken) this.#reconnect(FIRST_RECONNECT_MS);
+    };
+    const onEnd = (): void => end(true);
+    const notified = ({ payload }: PostgresEvent): void =>
+      this.#wakes.get(payload ?? '')?.forEach((wake) => wake());
+    client.on('error', onEnd);
+    client.on('end', onEnd);
+    client.on('notification', notified);
+    try {
+      const ask = (text: string) => client.query({ text, query_timeout: this.timeoutMs });
+      // By the table's own number, so that all who write to it mean the same, however they name it.
+      const { rows } = await ask(`SELECT 'twiceshy_' || ${this.table}::regclass::oid::text AS channel`);
+      const { channel } = rows[0] as { channel: string };
+      await ask(`LISTEN "${channel}"`);
+    } catch (error) {
+      end(false);
+      throw error;
+    }
+    if (isOver) throw new StoreError('STORE_UNAVAILABLE', 'the connection broke', { transient: true });
+    client.unref?.();
+    this.#disconnect = () => end(false);
+    return client;
+  }
+
+  #reconnect(delayMs: number): void {
+    if (this.#closed || this.#wakes.size === 0) return;
+    this.#sleep(delayMs, () => {
+      if (this.#wakes.size === 0) return;
+      this.#listening().then(
+        () => this.#wakes.forEach((entries) => entries.forEach((wake) => wake())),
+        () => this.#reconnect(Math.min(delayMs * 2, LONGEST_RECONNECT_MS)),
+      );
+    });
+  }
+
+  #leave(name: string, entry: () => void): void {
+    const entries = this.#wakes.get(name);
+    if (!entries?.delete(entry) || entries.size > 0) return;
+    this.#wakes.delete(name);
+    if (this.#wakes.size === 0) this.#sleep(LINGER_MS, () => this.#disconnect?.());
+  }
+
+  #sleep(ms: number, run: () => void): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(run, ms);
+    this.#timer.unref();
+  }
+}

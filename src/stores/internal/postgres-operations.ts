@@ -1,0 +1,162 @@
+import { anotherIdentity, UsageError } from '../../core/errors.js';
+import type { Lease, RecordedStep, StoreKey, StoredRecord } from '../../core/record.js';
+import type { ClaimRequest, Replacement, Settlement } from '../../core/store.js';
+import type { Values } from './postgres-database.js';
+import {
+  keyText,
+  microseconds,
+  milliseconds,
+  parseRow,
+  stepNamed,
+  stepsText,
+  toText,
+  wakeText,
+  type Row,
+} from './postgres-record.js';
+import type { StatementName } from './postgres.sql.js';
+
+/** How long the mark of a withdrawn token stays. */
+const MARK_MS = 60_000;
+const TOMBSTONE_MS = 3_600_000;
+
+/** Runs a statement: on the pool, or inside of a transaction. */
+export type Run = (name: StatementName, values: Values) => Promise<Record<string, unknown>[]>;
+
+/** What the store does, as values for a statement and the meaning of its answer. */
+export async function claim(
+  run: Run,
+  key: StoreKey,
+  request: ClaimRequest,
+  lockMs: number | undefined,
+): Promise<Row> {
+  const [row] = await run('CLAIM', {
+    ...identityOf(key, lockMs),
+    token: request.token,
+    replacing: request.replacing ?? null,
+    lease_us: microseconds(request.leaseMs),
+    kept_us: microseconds(request.unsettledRetentionMs),
+    on_abandoned: request.onAbandoned,
+    fingerprint: request.fingerprint ?? null,
+  });
+  return parseRow(key, row);
+}
+
+export const isGranted = ({ record, isTombstone }: Row, token: string): boolean =>
+  record.token === token && record.status === 'IN_PROGRESS' && !isTombstone;
+
+export async function renew(
+  run: Run,
+  key: StoreKey,
+  lease: Lease,
+  lockMs: number | undefined,
+): Promise<number | false> {
+  const [row] = await run('RENEW', {
+    ...identityOf(key, lockMs),
+    ...valuesOf(lease, lease.unsettledRetentionMs),
+    kept_us: microseconds(lease.unsettledRetentionMs),
+    steps: stepsText(lease.steps),
+  });
+  return row ? milliseconds(Number(row['lease_ends_us'])) : false;
+}
+
+export async function step(
+  run: Run,
+  key: StoreKey,
+  lease: Lease,
+  recorded: RecordedStep,
+  lockMs: number | undefined,
+): Promise<boolean> {
+  const rows = await run('STEP', {
+    ...identityOf(key, lockMs),
+    ...valuesOf(lease, lease.unsettledRetentionMs),
+    kept_us: microseconds(lease.unsettledRetentionMs),
+    steps: stepsText([...lease.steps, recorded]),
+    step: stepsText([recorded]),
+    step_named: stepNamed(recorded.name),
+  });
+  return rows.length > 0;
+}
+
+export async function settle(
+  run: Run,
+  key: StoreKey,
+  lease: Lease,
+  settlement: Settlement,
+  lockMs: number | undefined,
+): Promise<boolean> {
+  const { status, final, failures, payload, retentionMs } = settlement;
+  const isUnknown = status === 'IN_PROGRESS';
+  const rows = await run('SETTLE', {
+    ...identityOf(key, lockMs),
+    ...valuesOf(lease, retentionMs),
+    ...{ status, final, failures },
+    payload: isUnknown || payload === undefined ? null : toText(payload),
+    kept_us: microseconds(isUnknown ? lease.unsettledRetentionMs : retentionMs),
+    steps: stepsText(lease.steps),
+  });
+  return rows.length > 0;
+}
+
+export async function release(
+  run: Run,
+  key: StoreKey,
+  token: string,
+  lockMs: number | undefined,
+): Promise<boolean> {
+  const values = { ...identityOf(key, lockMs), token, kept_us: microseconds(MARK_MS) };
+  const [row] = await run('RELEASE', values);
+  return row?.['undone'] === 'true';
+}
+
+export async function read(run: Run, key: StoreKey): Promise<StoredRecord | undefined> {
+  const [selected] = await run('READ', identityOf(key, undefined));
+  if (!selected) return undefined;
+  const row = parseRow(key, selected);
+  return row.isTombstone ? undefined : row.record;
+}
+
+export async function override(
+  run: Run,
+  key: StoreKey,
+  replacement: Replacement,
+  lockMs: number | undefined,
+): Promise<'done' | 'absent' | 'live'> {
+  const identity = identityOf(key, lockMs);
+  const [row] =
+    replacement.kind === 'forget'
+      ? await run('FORGET', { ...identity, force: replacement.force, kept_us: microseconds(TOMBSTONE_MS) })
+      : await run('RESOLVE', { ...identity, ...resolution(replacement) });
+  const verdict = row?.['verdict'] ?? 'absent';
+  if (verdict === 'foreign') throw anotherIdentity(key.address);
+  return verdict as 'done' | 'absent' | 'live';
+}
+
+function resolution(replacement: Extract<Replacement, { kind: 'resolve' }>): Values {
+  const { status, final, token, payload, retentionMs } = replacement;
+  if (status === 'IN_PROGRESS') {
+    throw new UsageError('INVALID_OPTIONS', 'an outcome by hand is COMPLETED or FAILED');
+  }
+  const text = payload === undefined ? null : toText(payload);
+  return { status, final, token, payload: text, kept_us: microseconds(retentionMs) };
+}
+
+const identityOf = (key: StoreKey, lockMs: number | undefined): Values => ({
+  key: keyText(key.address),
+  digest: key.digest,
+  wake: wakeText(key.address),
+  lock_ms: lockMs === undefined ? null : String(lockMs),
+});
+
+/** @param retentionMs how long after its lease the attempt may write over absence */
+function valuesOf(lease: Lease, retentionMs: number): Values {
+  return {
+    ...{ token: lease.token, fence: lease.fence, attempt: lease.attempt, failures: lease.failures },
+    previous_token: lease.previousToken ?? null,
+    previous_end: lease.previousEnd ?? null,
+    fingerprint: lease.fingerprint ?? null,
+    on_abandoned: lease.onAbandoned,
+    created_us: microseconds(lease.createdAtMs),
+    lease_us: microseconds(lease.leaseMs),
+    deadline_us: microseconds(lease.leaseEndsAtMs + retentionMs),
+  };
+}

@@ -1,0 +1,105 @@
+import type { Names } from './postgres-schema.js';
+
+/** The values of the statements. */
+const TYPES = {
+  key: 'text',
+  digest: 'text',
+  token: 'text',
+  replacing: 'text',
+  status: 'text',
+  final: 'boolean',
+  fence: 'bigint',
+  attempt: 'integer',
+  failures: 'integer',
+  previous_token: 'text',
+  previous_end: 'text',
+  fingerprint: 'text',
+  on_abandoned: 'text',
+  created_us: 'bigint',
+  payload: 'text',
+  steps: 'jsonb',
+  step: 'jsonb',
+  step_named: 'jsonb',
+  lease_us: 'bigint',
+  kept_us: 'bigint',
+  /** Until when the attempt may write over absence. */
+  deadline_us: 'bigint',
+  force: 'boolean',
+  batch: 'integer',
+  /** The longest that a row is waited for; NULL leaves it as it is. */
+  lock_ms: 'text',
+  wake: 'text',
+} as const;
+export type Value = keyof typeof TYPES;
+
+/** The columns, in the order of the table. */
+export const COLUMNS = [
+  ...(['key', 'version', 'digest', 'status', 'final', 'token', 'previous_token', 'previous_end'] as const),
+  ...(['fence', 'attempt', 'failures', 'fingerprint', 'on_abandoned', 'created_us', 'settled_us'] as const),
+  ...(['lease_ends_us', 'expires_us', 'hit_count', 'payload', 'steps', 'prior', 'undone'] as const),
+];
+export type Column = (typeof COLUMNS)[number];
+/** What becomes of columns, as expressions. */
+export type Changes = Partial<Record<Column, string>>;
+
+/** The database's clock as it is, since now() stands still in a transaction; and how long a row is waited for. */
+export const CLOCK = `clock AS MATERIALIZED (
+  SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS us, set_config('lock_timeout', coalesce($lock_ms, current_setting('lock_timeout')), true)
+)`;
+/** A row that this version can't read is left alone. */
+export const FOREIGN = `x.version <> 1 OR jsonb_typeof(x.steps) <> 'array'`;
+/** G5, over the row that stands there, and no further than a JavaScript number goes. */
+export const NEXT_FENCE = 'greatest(least(x.fence, 9007199254740990) + 1, c.us)';
+
+/** `(a, b) = (SELECT ...)`: what each way does to the row. A column that it does not name stays as it is. */
+export function change(how: string, ways: Record<string, Changes>): string {
+  const changed = COLUMNS.filter((column) => Object.values(ways).some((changes) => column in changes));
+  const value = (column: Column): string => {
+    const cases = Object.entries(ways).flatMap(([way, changes]) =>
+      changes[column] === undefined ? [] : [`WHEN '${way}' THEN ${changes[column]}`],
+    );
+    return `CASE c.how ${cases.join(' ')} ELSE x.${column} END`;
+  };
+  return `(${changed.join(', ')}) = (
+    SELECT ${changed.map(value).join(',\n      ')}
+    FROM (SELECT c.us, ${how} AS how FROM clock c OFFSET 0) c
+  )`;
+}
+
+/** A row to be inserted, up to its FROM. */
+export const insert = (
+  values: Record<Exclude<Column, 'key' | 'version' | 'digest' | 'undone'>, string>,
+): string => {
+  const all: Record<Column, string> = {
+    ...{ key: '$key', version: '1', digest: '$digest', undone: 'false' },
+    ...values,
+  };
+  return `INSERT INTO RECORDS AS x (${COLUMNS.join(', ')})
+  SELECT ${COLUMNS.map((column) => all[column]).join(', ')} FROM clock c`;
+};
+
+/** All of the row that was to be inserted. */
+export const REPLACED: Changes = Object.fromEntries(
+  COLUMNS.filter((column) => column !== 'key').map((column) => [column, `excluded.${column}`]),
+);
+
+/** A statement for one table, and the order of its values. */
+export interface Statement {
+  readonly text: string;
+  readonly values: readonly Value[];
+}
+
+/**
+ * Puts the table in, and numbers the values.
+ * @param names quoted: they may hold anything
+ */
+export function compile(template: string, { table, literal }: Names): Statement {
+  const values: Value[] = [];
+  const numbered = template.replaceAll(/\$([a-z_]+)/g, (_, name: Value) => {
+    if (!values.includes(name)) values.push(name);
+    return `$${values.indexOf(name) + 1}::${TYPES[name]}`;
+  });
+  // Last, at once, and by function: a name may hold anything.
+  const text = numbered.replaceAll(/RECORDS|LITERAL/g, (place) => (place === 'RECORDS' ? table : literal));
+  return { text, values };
+}

@@ -1,0 +1,149 @@
+import { enterAttempt, holdsKey } from '../attempt.js';
+import type { IdempotencyOptions, RunOptions } from '../api.js';
+import { RunningAttempt, type Attempt } from '../core/attempt.js';
+import { isIdempotencyError, StoreError, UsageError, type IdempotencyError } from '../core/errors.js';
+import { checkNames, COMMON_OPTION_NAMES, DEFAULT_PREFIX } from '../core/options.js';
+import type { LeaseStore } from '../core/store.js';
+import { createIdempotency, type Idempotency } from '../idempotency.js';
+import { warnThrough } from '../logging.js';
+import { checkKey, composeNamespace, storeKey } from '../keys/index.js';
+
+/** What a query came to. */
+export interface TransactionResult<Row> {
+  rows: Row[];
+  rowCount: number | null;
+}
+
+/** What the work of a transaction is given: the attempt that it is, and the connection that it has. */
+export interface Transaction extends Omit<Attempt, 'step'> {
+  /**
+   * A query in this transaction, as pg's `client.query()` takes it: text and values, or one of its config objects. The
+   * queries run one after the other. BEGIN, COMMIT and ROLLBACK are refused; savepoints of your own are yours.
+   */
+  query<Row = Record<string, unknown>>(
+    query: string | object,
+    values?: unknown[],
+  ): Promise<TransactionResult<Row>>;
+}
+
+/**
+ * The options of `run()`, but for `onStoreError` and `storeTimeout`: there is no running without the store here, and the store
+ * has its own `timeoutMs`. The `lease` is how long the server lets the session be silent, once the process that has it does
+ * not answer for it any more.
+ */
+export type TransactionOptions<T> = Omit<RunOptions<T>, 'onStoreError' | 'storeTimeout'>;
+
+/** What all transactions of a store have in common: the options of `createIdempotency()` that make sense here. */
+export type TransactionDefaults = Omit<IdempotencyOptions, 'store' | 'onStoreError' | 'storeTimeout'>;
+
+/** An open transaction, as a store has it. */
+interface Session {
+  /** Why there is no outcome, once there is none. */
+  readonly failure: IdempotencyError | undefined;
+  query(query: string | object, values?: unknown[]): Promise<object>;
+}
+
+/** A store whose claims begin transactions, and whose settling commits them. */
+export interface TransactionalStore extends LeaseStore {
+  session(token: string): Session | undefined;
+}
+
+/** The store bounds its own calls: no COMMIT is given up half-way. */
+const UNBOUNDED = '1h';
+/** As run() has it: both share their records. */
+const DEFAULT_NAME = 'run';
+
+/** The transactional mode: the engine, on a store whose records are visible once they are committed. */
+export class Transactions {
+  readonly #idempotency: Idempotency;
+
+  /**
+   * @param plain the store as everybody else has it
+   * @throws UsageError INVALID_OPTIONS
+   */
+  constructor(
+    private readonly plain: LeaseStore,
+    private readonly store: TransactionalStore,
+    private readonly defaults: TransactionDefaults = {},
+  ) {
+    checkNames('transactions', defaults, DEFAULT_NAMES);
+    // Silent, since its words for a lost lease are not true of a transaction, and every caller gets the reason as an error.
+    this.#idempotency = createIdempotency({ ...defaults, store, storeTimeout: UNBOUNDED, logger: {} });
+    const warn = warnThrough(defaults.logger);
+    this.#idempotency.on('no-value', (detail) => {
+      const { name, key, path = 'it' } = detail;
+      warn(
+        `twiceshy: ${name} "${key}" was committed without the value of its result, because of ${path}`,
+        detail,
+      );
+    });
+  }
+
+  async run<T>(
+    key: string,
+    work: (tx: Transaction) => T | Promise<T>,
+    options: TransactionOptions<T>,
+  ): Promise<T> {
+    checkNames('transaction()', options, OPTION_NAMES);
+    const { prefix = DEFAULT_PREFIX, name = DEFAULT_NAME, scope } = { ...this.defaults, ...options };
+    const place = storeKey(composeNamespace({ prefix, scope, name }), checkKey(key));
+    if (holdsKey(this.plain, place)) {
+      const why = 'the work that runs under this key runs the same key again; it would wait for itself';
+      throw new UsageError('INVALID_KEY', `${name} "${key}": ${why}`);
+    }
+    let session: Session | undefined;
+    let thrown: unknown;
+    const inTransaction = async (attempt: Attempt): Promise<T> => {
+      const open = (session = this.#sessionOf(attempt));
+      try {
+        // Also for a run() inside of the work, which asks the store itself.
+        return await enterAttempt(attempt, this.plain, place, () => work(transactionOf(attempt, open)));
+      } catch (error) {
+        thrown = error;
+        throw error;
+      }
+    };
+    try {
+      return await this.#idempotency.run(key, inTransaction, options);
+    } catch (error) {
+      // Where nothing of the attempt was kept, the engine looks for what else stands there; the session knows why.
+      if (session?.failure && error !== thrown) throw session.failure;
+      throw reasonOf(error);
+    }
+  }
+
+  #sessionOf(attempt: Attempt): Session {
+    const session = attempt instanceof RunningAttempt ? this.store.session(attempt.lease.token) : undefined;
+    if (session) return session;
+    throw new StoreError('STORE_UNAVAILABLE', 'the transaction ended before its work began', {
+      transient: true,
+    });
+  }
+}
+
+const SHARED_NAMES = [
+  ...COMMON_OPTION_NAMES.filter((name) => name !== 'onStoreError' && name !== 'storeTimeout'),
+  ...['prefix', 'name', 'scope', 'remember'],
+];
+const OPTION_NAMES = [...SHARED_NAMES, 'payload', 'signal', 'onAbandoned'];
+const DEFAULT_NAMES = [...SHARED_NAMES, 'codec', 'logger'];
+
+function transactionOf(attempt: Attempt, session: Session): Transaction {
+  return {
+    key: attempt.key,
+    fence: attempt.fence,
+    attempt: attempt.attempt,
+    get signal() {
+      return attempt.signal;
+    },
+    deriveKey: attempt.deriveKey,
+    query: <Row>(query: string | object, values?: unknown[]) =>
+      session.query(query, values) as Promise<TransactionResult<Row>>,
+  };
+}
+
+/** What the store ended the resending of a claim with hides what that was about. */
+function reasonOf(error: unknown): unknown {
+  const isWrapped = isIdempotencyError(error, 'STORE_UNAVAILABLE') && error.cause instanceof StoreError;
+  return isWrapped ? error.cause : error;
+}
