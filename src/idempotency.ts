@@ -1,3 +1,11 @@
+import {
+  checkInstanceOptions,
+  checkListener,
+  checkOutcomeByHand,
+  checkPlace,
+  checkRun,
+  ignoreRejection,
+} from './checks.js';
 import { enterAttempt, holdsKey } from './attempt.js';
 import type { FaceOperation, IdempotencyOptions, IdempotencyRecord, Namespaced, RunOptions } from './api.js';
 import { createCodec, encodeFailure, type Codec } from './codec/index.js';
@@ -6,48 +14,24 @@ import { Background } from './core/background.js';
 import { callStore } from './core/calls.js';
 import { Engine } from './core/engine.js';
 import { DuplicateError, OutcomeError, StoreError, UsageError } from './core/errors.js';
-import {
-  isEventName,
-  type Events,
-  type EventName,
-  type Listener,
-  type Stats,
-  type Tally,
-} from './core/events.js';
+import { type Events, type EventName, type Listener, type Stats, type Tally } from './core/events.js';
 import type { EngineParts } from './core/operation.js';
 import {
   abandonedRule,
-  checkNames,
+  checkSignal,
   CLOSE_TIMEOUT_MS,
-  COMMON_OPTION_NAMES,
+  DEFAULT_NAME,
   DEFAULT_PREFIX,
   resolvePolicy,
-  show,
   type RunPolicy,
 } from './core/options.js';
 import type { Answer } from './core/outcome.js';
 import type { StoreKey, StoredRecord } from './core/record.js';
-import { isLeaseStore, type LeaseStore, type Replacement } from './core/store.js';
+import { type LeaseStore, type Replacement } from './core/store.js';
 import { newToken } from './core/token.js';
 import { checkKey, composeNamespace, fingerprintOf, sha256Hex, storeKey } from './keys/index.js';
 import { reportEvents } from './logging.js';
 import { encodeOutcome, reconcileOf, workOf } from './translate.js';
-
-const RUN_OPTION_NAMES = [
-  ...COMMON_OPTION_NAMES,
-  'prefix',
-  'name',
-  'scope',
-  'payload',
-  'signal',
-  'remember',
-  'onAbandoned',
-];
-const INSTANCE_OPTION_NAMES = [
-  ...COMMON_OPTION_NAMES,
-  ...['store', 'prefix', 'name', 'scope', 'remember', 'codec', 'logger'],
-];
-const DEFAULT_NAME = 'run';
 
 /** One engine on one store, with its defaults: what every face is given. Made by {@link createIdempotency}. */
 export class Idempotency {
@@ -60,13 +44,7 @@ export class Idempotency {
 
   /** @param tally counts that several instances share; @default its own */
   constructor(options: IdempotencyOptions, tally?: Tally) {
-    checkNames('createIdempotency()', options, INSTANCE_OPTION_NAMES);
-    if (!isLeaseStore(options.store)) {
-      throw new UsageError(
-        'INVALID_OPTIONS',
-        `store is ${show(options.store)}: give a RedisStore, an InMemoryStore, or another object with claim()`,
-      );
-    }
+    checkInstanceOptions(options);
     this.#options = options;
     this.#store = options.store;
     this.policy = resolvePolicy(options);
@@ -84,7 +62,7 @@ export class Idempotency {
     work: (attempt: Attempt) => T | Promise<T>,
     options: RunOptions<T> = {},
   ): Promise<T> {
-    checkNames('run()', options, RUN_OPTION_NAMES);
+    checkRun(work, options);
     const remember = options.remember ?? this.#options.remember ?? 'none';
     const { onAbandoned } = options;
     const rule = abandonedRule(onAbandoned);
@@ -110,8 +88,10 @@ export class Idempotency {
    */
   answer<T>(operation: FaceOperation<T>): Promise<Answer<T>> {
     const { name, payload, signal } = operation;
+    for (const given of [operation.key, operation.scope, payload, signal]) ignoreRejection(given);
     const label = { name, key: checkKey(operation.key) };
     const place = this.#place(label.key, name, operation.scope, operation.prefix);
+    if (signal !== undefined) checkSignal(signal);
     if (signal?.aborted) return Promise.resolve({ kind: 'left', reason: signal.reason as unknown });
     if (holdsKey(this.#store, place)) {
       const why = 'the work that runs under this key runs the same key again; it would wait for itself';
@@ -153,6 +133,7 @@ export class Idempotency {
 
   /** The record of a key, or undefined. Counts no hit. */
   async get<T = unknown>(key: string, where: Namespaced = {}): Promise<IdempotencyRecord<T> | undefined> {
+    checkPlace('get()', where);
     const place = this.#placeOf(key, where);
     const record = await callStore(
       'read a record',
@@ -171,6 +152,8 @@ export class Idempotency {
     outcome: { result: unknown } | { error: unknown },
     where: Namespaced = {},
   ): Promise<boolean> {
+    checkPlace('resolve()', where);
+    checkOutcomeByHand(outcome);
     const isGood = 'result' in outcome;
     const payload = isGood ? this.codec.encode(outcome.result) : encodeFailure(this.codec, outcome.error);
     const settled = { status: isGood ? 'COMPLETED' : 'FAILED', final: true, payload } as const;
@@ -184,7 +167,8 @@ export class Idempotency {
    * @throws DuplicateError CONCURRENT_REQUEST while an attempt runs, unless forced
    */
   async forget(key: string, options: Namespaced & { force?: boolean } = {}): Promise<boolean> {
-    return this.#override(key, options, { kind: 'forget', force: options.force ?? false });
+    checkPlace('forget()', options, ['force']);
+    return this.#override(key, options, { kind: 'forget', force: options.force === true });
   }
 
   /** What happened in this process so far: to one operation, or to all together. */
@@ -194,7 +178,7 @@ export class Idempotency {
 
   /** Listens to an event; the returned function ends it. */
   on(event: EventName, listener: Listener): () => void {
-    if (!isEventName(event)) throw new UsageError('INVALID_OPTIONS', `there is no event ${show(event)}`);
+    checkListener(event, listener);
     return this.#events.on(event, listener);
   }
 

@@ -5,6 +5,8 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { startDynamo, type PrivateDynamo } from '../support/dynalite.js';
+import { startPostgres, type PrivatePostgres } from '../support/postgres-server.js';
+import { describeOnRabbitMq, makeVirtualHost, type VirtualHost } from '../support/rabbitmq.js';
 import { startRedis, type PrivateRedis } from '../support/redis-server.js';
 
 const run = promisify(execFile);
@@ -42,6 +44,9 @@ const GIVEN = {
     const documentClient = DynamoDBDocumentClient.from(
       new DynamoDBClient({ endpoint: process.env.DYNAMO_URL, region: 'us-east-1', credentials }),
     );`,
+  'ts postgres': `
+    import { Pool } from 'pg';
+    const pool = new Pool({ connectionString: process.env.DATABASE_URL });`,
 } as const;
 const programs = await Promise.all(
   Object.entries(GIVEN).map(async ([kind, given]) =>
@@ -49,17 +54,20 @@ const programs = await Promise.all(
   ),
 );
 
+const onRabbitMq = await snippets('ts rabbitmq');
+
 let redis: PrivateRedis;
 let dynamo: PrivateDynamo;
+let postgres: PrivatePostgres;
 let folder: string;
 beforeAll(async () => {
-  [redis, dynamo] = await Promise.all([startRedis(), startDynamo()]);
+  [redis, dynamo, postgres] = await Promise.all([startRedis(), startDynamo(), startPostgres()]);
   await dynamo.createTable('idempotency');
   // Inside the repo, so that `twiceshy` means the sources.
   folder = await mkdtemp(join(ROOT, '__tests__', 'tmp-readme-'));
 });
 afterAll(async () => {
-  await Promise.all([redis.stop(), dynamo.stop(), rm(folder, { recursive: true })]);
+  await Promise.all([redis.stop(), dynamo.stop(), postgres.stop(), rm(folder, { recursive: true })]);
 });
 
 test('README reaches working code within its first 25 lines', async () => {
@@ -70,25 +78,39 @@ test('README reaches working code within its first 25 lines', async () => {
 describe('every program in the README and in docs/', () => {
   test.each(programs.flat())(
     '$page at line $line runs, and prints what its comments say',
-    async ({ page, line, code, given }) => {
-      const file = join(folder, `${basename(page)}-line-${line}.ts`);
-      await writeFile(file, `${given}\n${code}\nexport {};\n`);
-      const env = {
-        ...process.env,
-        NODE_OPTIONS: '',
-        REDIS_URL: redis.url,
-        DYNAMO_URL: `http://127.0.0.1:${dynamo.port}`,
-        AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true',
-      };
-      const command = ['--import', TSX, file];
-      const { stdout, stderr } = await run(process.execPath, command, { env, cwd: ROOT, timeout: 30_000 });
-      expect(stderr).toBe('');
-      // A comment of one word, behind a line that logs, is what that line prints.
-      const said = [...code.matchAll(/console\.log\(.*; \/\/ (\S+)$/gm)].map((match) => match[1]);
-      for (const word of said) expect(stdout).toContain(word);
-    },
+    ({ given, ...snippet }) => works(snippet, given),
   );
 });
+
+await describeOnRabbitMq('every program in docs/ that needs a RabbitMQ', () => {
+  let host: VirtualHost;
+  beforeAll(async () => void (host = await makeVirtualHost()), 60_000);
+  afterAll(() => host.remove(), 60_000);
+
+  test.each(onRabbitMq)('$page at line $line runs, and prints what its comments say', (snippet) =>
+    works(snippet, '', { AMQP_URL: host.url }),
+  );
+});
+
+async function works({ page, line, code }: Snippet, given: string, more: Record<string, string> = {}) {
+  const file = join(folder, `${basename(page)}-line-${line}.ts`);
+  await writeFile(file, `${given}\n${code}\nexport {};\n`);
+  const env = {
+    ...process.env,
+    NODE_OPTIONS: '',
+    REDIS_URL: redis.url,
+    DATABASE_URL: postgres.url,
+    DYNAMO_URL: `http://127.0.0.1:${dynamo.port}`,
+    AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true',
+    ...more,
+  };
+  const command = ['--import', TSX, file];
+  const { stdout, stderr } = await run(process.execPath, command, { env, cwd: ROOT, timeout: 30_000 });
+  expect(stderr).toBe('');
+  // A comment of one word, behind a line that logs, is what that line prints.
+  const said = [...code.matchAll(/console\.log\(.*; \/\/ (\S+)$/gm)].map((match) => match[1]);
+  for (const word of said) expect(stdout).toContain(word);
+}
 
 test('the lines about jest stand in the example that jest runs', async () => {
   const example = await readFile(join(ROOT, 'examples/unit-test-with-mock.test.ts'), 'utf8');

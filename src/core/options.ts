@@ -85,6 +85,8 @@ const DEFAULT_POLICY: RunPolicy = {
 /** Where `idempotent()` and `makeIdempotent()` differ. */
 export const FUNCTION_POLICY: RunPolicy = { ...DEFAULT_POLICY, ttlMs: HOUR_MS };
 export const DEFAULT_PREFIX = 'idempotency';
+/** The operation, where none is named. */
+export const DEFAULT_NAME = 'run';
 /** A record whose outcome a person or a reconcile function must settle is kept this long. */
 export const IN_DOUBT_RETENTION_MS = 30 * DAY_MS;
 /** How long `close()` waits for running work and for results not yet recorded. */
@@ -177,6 +179,35 @@ export function checkNames(where: string, given: unknown, known: readonly string
     if (known.includes(name)) continue;
     throw invalid(`${where} has no option ${show(name)}; it has ${known.join(', ')}`);
   }
+}
+
+/**
+ * Refuses a `remember` that is no rule; what a function answers is judged when it answers.
+ * @throws UsageError INVALID_OPTIONS
+ */
+export function checkRemember(value: unknown): void {
+  if (value === undefined || typeof value === 'function' || value === 'none' || value === 'all') return;
+  throw invalid(`remember is ${show(value)}: it is "none", "all", or a function of the failure`);
+}
+
+/**
+ * Structural, since a signal may come from another realm or a polyfill.
+ * @throws UsageError INVALID_OPTIONS
+ */
+export function checkSignal(value: unknown): void {
+  const isSignal =
+    typeof value === 'object' &&
+    value !== null &&
+    ['addEventListener', 'removeEventListener'].every(
+      (name) => typeof Reflect.get(value, name) === 'function',
+    );
+  if (!isSignal) throw invalid(`signal is ${show(value)}: give an AbortSignal`);
+}
+
+/** @throws UsageError INVALID_OPTIONS for a given value that is no object */
+export function checkObject(option: string, value: unknown): void {
+  if (value === undefined || (typeof value === 'object' && value !== null)) return;
+  throw invalid(`${option} is ${show(value)}: give an object`);
 }
 
 /** The rule that a claim is recorded under, from the `onAbandoned` option: a function reconciles. */

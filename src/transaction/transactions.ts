@@ -2,7 +2,7 @@ import { enterAttempt, holdsKey } from '../attempt.js';
 import type { IdempotencyOptions, RunOptions } from '../api.js';
 import { RunningAttempt, type Attempt } from '../core/attempt.js';
 import { isIdempotencyError, StoreError, UsageError, type IdempotencyError } from '../core/errors.js';
-import { checkNames, COMMON_OPTION_NAMES, DEFAULT_PREFIX } from '../core/options.js';
+import { checkNames, COMMON_OPTION_NAMES, DEFAULT_NAME, DEFAULT_PREFIX } from '../core/options.js';
 import type { LeaseStore } from '../core/store.js';
 import { createIdempotency, type Idempotency } from '../idempotency.js';
 import { warnThrough } from '../logging.js';
@@ -51,7 +51,6 @@ export interface TransactionalStore extends LeaseStore {
 /** The store bounds its own calls: no COMMIT is given up half-way. */
 const UNBOUNDED = '1h';
 /** As run() has it: both share their records. */
-const DEFAULT_NAME = 'run';
 
 /** The transactional mode: the engine, on a store whose records are visible once they are committed. */
 export class Transactions {

@@ -4,8 +4,8 @@ import { namesOf, type PostgresTable } from './postgres-schema.js';
 import type { Value } from './postgres-template.js';
 import { statementsFor, type StatementName, type Statements } from './postgres.sql.js';
 
-/** How often a statement that fell victim to others is sent again at once. */
-const CONFLICTS = 5;
+/** How often a statement that fell victim to others is sent again at once: one of them gets through each time. */
+const CONFLICTS = 30;
 
 export type Values = Partial<Record<Value, string | number | boolean | null>>;
 
