@@ -1,6 +1,8 @@
+import { once } from 'node:events';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { connect, type Channel, type ChannelModel, type ConsumeMessage, type GetMessage } from 'amqplib';
 import { consumeIdempotently, type AmqpConsumer, type AmqpOptions } from '../../src/queue/amqp.js';
+import { createIdempotency } from '../../src/idempotency.js';
 import { InMemoryStore } from '../../src/stores/memory.js';
 import { deferred } from '../support/deferred.js';
 import { FaultyStore, storeDown } from '../support/faulty-store.js';
@@ -8,6 +10,8 @@ import { describeOnRabbitMq, makeVirtualHost, type VirtualHost } from '../suppor
 import { startRedis, type PrivateRedis } from '../support/redis-server.js';
 import { EffectsFile, killConsumers, startConsumer, until, type ConsumerProcess } from './consumers.js';
 import type { KillPoint } from './kill-points.js';
+
+const WORKER = new URL('./amqp-worker.ts', import.meta.url);
 
 type Options = AmqpOptions<ConsumeMessage, string>;
 
@@ -46,7 +50,7 @@ await describeOnRabbitMq('an AMQP consumer on a real RabbitMQ', () => {
 
   async function consumer(options: Partial<Options>, channel?: Channel): Promise<AmqpConsumer> {
     const started = await consumeIdempotently(channel ?? (await connection.createChannel()), queue, {
-      store: new InMemoryStore(),
+      ...(!options.idempotency && { store: new InMemoryStore() }),
       maxAttempts: 10,
       retryDelay: 20,
       logger: {},
@@ -307,7 +311,8 @@ await describeOnRabbitMq('an AMQP consumer on a real RabbitMQ', () => {
   test('close() lets what runs finish, gives back what waits, and takes nothing new', async () => {
     const [started, gate] = [deferred(), deferred()];
     const ran: string[] = [];
-    const closing = await consumer({
+    const idempotency = createIdempotency({ store: new InMemoryStore() });
+    const options: Partial<Options> = {
       retryDelay: '1h',
       handler: async (message) => {
         const body = message.content.toString();
@@ -317,20 +322,47 @@ await describeOnRabbitMq('an AMQP consumer on a real RabbitMQ', () => {
         await gate.promise;
         return 'charged';
       },
-    });
+    };
+    const channel = await connection.createChannel();
+    const closing = await consumer({ ...options, idempotency }, channel);
     publish('m-1', 'fails');
     publish('m-2', 'runs');
     await started.promise;
-    await until(
-      'one has failed',
-      async () => (await closing.idempotency.get('m-1', { name: queue }))?.status === 'FAILED',
-    );
-    const closed = closing.close();
-    publish('m-3', 'new');
+    await until('one has failed', async () => {
+      return (await idempotency.get('m-1', { name: queue }))?.status === 'FAILED';
+    });
+    // A message that the broker had sent already when it was told to stop.
+    const cancel = channel.cancel.bind(channel);
+    channel.cancel = async (tag) => {
+      channel.cancel = cancel;
+      const delivered = once(channel, 'delivery');
+      publish('m-3', 'new');
+      await delivered;
+      return cancel(tag);
+    };
+    let isClosed = false;
+    const closed = closing.close().then(() => (isClosed = true));
+    await until('it takes no more', async () => (await desk.checkQueue(queue)).consumerCount === 0);
+    expect(isClosed).toBe(false);
     gate.resolve();
     await closed;
     expect(ran.sort()).toEqual(['fails', 'runs']);
+    // The channel is open: what runs was acknowledged, and the others were given back.
     await until('two are left', async () => (await desk.checkQueue(queue)).messageCount === 2);
+  });
+
+  test('what close() waited for is acknowledged, also when the connection is closed right after it', async () => {
+    const own = await connect(host.url);
+    const [started, gate] = [deferred(), deferred()];
+    const handler = () => (started.resolve(), gate.promise.then(() => 'charged'));
+    const closing = await consumer({ handler }, await own.createChannel());
+    publish('m-1');
+    await started.promise;
+    const closed = closing.close().then(() => own.close());
+    await until('it takes no more', async () => (await desk.checkQueue(queue)).consumerCount === 0);
+    gate.resolve();
+    await closed;
+    expect((await desk.checkQueue(queue)).messageCount).toBe(0);
   });
 
   test('a consumer that the broker cancels says so', async () => {
@@ -354,12 +386,12 @@ await describeOnRabbitMq('an AMQP consumer on a real RabbitMQ', () => {
     });
     /** Kills a consumer at the point, and starts another one. */
     async function killAt(point: KillPoint, messageId: string, env: Record<string, string> = {}) {
-      const doomed = startConsumer('amqp-worker.ts', settings({ KILL_AT: point, ...env }));
+      const doomed = startConsumer(WORKER, settings({ KILL_AT: point, ...env }));
       await doomed.said('ready');
       publish(messageId);
       await doomed.said(point);
       await doomed.kill();
-      return startConsumer('amqp-worker.ts', settings(env));
+      return startConsumer(WORKER, settings(env));
     }
 
     /** Waits for the acknowledgement, and counts what the queue still holds when nobody consumes it any more. */
@@ -401,11 +433,11 @@ await describeOnRabbitMq('an AMQP consumer on a real RabbitMQ', () => {
       publish('k-6');
       const env = { MAX_ATTEMPTS: '2' };
       for (let crashes = 0; crashes < 2; crashes++) {
-        const doomed = startConsumer('amqp-worker.ts', settings({ KILL_AT: 'before-effect', ...env }));
+        const doomed = startConsumer(WORKER, settings({ KILL_AT: 'before-effect', ...env }));
         await doomed.said('before-effect');
         await doomed.kill();
       }
-      startConsumer('amqp-worker.ts', settings(env));
+      startConsumer(WORKER, settings(env));
       expect((await deadLetter()).properties.messageId).toBe('k-6');
       expect(effects.lines).toEqual([]);
     });

@@ -8,6 +8,8 @@ import { startRedis, type PrivateRedis } from '../support/redis-server.js';
 import { EffectsFile, killConsumers, startConsumer, until } from './consumers.js';
 import type { KillPoint } from './kill-points.js';
 
+const WORKER = new URL('./bullmq-worker.ts', import.meta.url);
+
 interface Order {
   orderId: string;
 }
@@ -282,12 +284,12 @@ describe('a BullMQ worker that is killed', () => {
   /** Kills a worker at the point, and lets another one finish. */
   async function killAt(point: KillPoint, env: Record<string, string> = {}): Promise<Job<Order, string>> {
     const settings = { REDIS_URL: server.url, QUEUE: queue.name, EFFECTS: effects.path, ...env };
-    const doomed = startConsumer('bullmq-worker.ts', { ...settings, KILL_AT: point });
+    const doomed = startConsumer(WORKER, { ...settings, KILL_AT: point });
     await doomed.said('ready');
     const job = await add();
     await doomed.said(point);
     await doomed.kill();
-    await startConsumer('bullmq-worker.ts', settings).said('ready');
+    await startConsumer(WORKER, settings).said('ready');
     return job;
   }
 

@@ -34,9 +34,9 @@ export interface ConsumerProcess {
 
 const running = new Set<ConsumerProcess>();
 
-/** Starts a consumer in a process of its own: a file of this folder, with its settings in the environment. */
-export function startConsumer(file: string, env: Record<string, string>): ConsumerProcess {
-  const script = fileURLToPath(new URL(file, import.meta.url));
+/** Starts a consumer in a process of its own, with its settings in the environment. */
+export function startConsumer(file: URL, env: Record<string, string>): ConsumerProcess {
+  const script = fileURLToPath(file);
   const child = spawn(process.execPath, ['--import', TSX, script], {
     env: { ...process.env, NODE_OPTIONS: '', ...env },
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -46,7 +46,7 @@ export function startConsumer(file: string, env: Record<string, string>): Consum
     async said(wanted) {
       for (;;) {
         const line = await lines.next();
-        if (line.done) throw new Error(`${file} ended before it said "${wanted}"`);
+        if (line.done) throw new Error(`${script} ended before it said "${wanted}"`);
         if (line.value === wanted) return;
       }
     },

@@ -68,7 +68,8 @@ export async function consumeIdempotently<M extends AmqpMessage, R>(
   const consumption = new Consumption(channel, consume, options.logger);
   const { consumerTag } = await channel.consume(queue, (message) => consumption.take(message));
   const { idempotency } = consume;
-  return { consumerTag, idempotency, close: () => consumption.close(consumerTag) };
+  let closed: Promise<void> | undefined;
+  return { consumerTag, idempotency, close: () => (closed ??= consumption.close(consumerTag)) };
 }
 
 class Consumption<M extends AmqpMessage, R> {
@@ -102,6 +103,8 @@ class Consumption<M extends AmqpMessage, R> {
     const bound = new Promise<void>((resolve) => (timer = setTimeout(resolve, CLOSE_TIMEOUT_MS)));
     await Promise.race([Promise.all(this.#running), bound]);
     clearTimeout(timer);
+    // The broker answers on a channel in order: when it does, it has read our acknowledgements, which are not answered.
+    await this.channel.cancel(consumerTag).catch(() => undefined);
     await this.consume.close();
   }
 
