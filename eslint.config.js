@@ -51,7 +51,8 @@ const boundaries = [
   }),
   mayImport('stores/postgres.ts', {
     values: ['^\\./internal/', storeParts, nodeBuiltins, '^\\.\\./transaction/'],
-    sentence: 'imports what a store imports, and transaction/: its transactional mode is the engine on a store of its own',
+    sentence:
+      'imports what a store imports, and transaction/: its transactional mode is the engine on a store of its own',
   }),
   mayImport('stores/internal/**', {
     values: [ownFolder, storeParts, nodeBuiltins],
@@ -67,6 +68,12 @@ const boundaries = [
       sentence: 'imports core, keys, codec, idempotency and attempt: no store, no other face',
     }),
   ]),
+  mayImport('http/fastify.ts', {
+    values: [ownFolder, shared, nodeBuiltins],
+    // It adds to the types of Fastify's request.
+    types: ['^fastify$'],
+    sentence: 'imports what a face may, and of fastify the types',
+  }),
   mayImport('transaction/**', {
     values: [ownFolder, shared, nodeBuiltins],
     sentence: 'imports core, keys, codec, idempotency and attempt, as a face does: no store',

@@ -27,7 +27,9 @@ const MEASURED = [
 async function bundle({ entries, names, external }) {
   const { outputFiles, metafile } = await build({
     stdin: {
-      contents: entries.map((entry) => `export ${names ? `{ ${names} }` : '*'} from './src/${entry}.ts';`).join('\n'),
+      contents: entries
+        .map((entry) => `export ${names ? `{ ${names} }` : '*'} from './src/${entry}.ts';`)
+        .join('\n'),
       resolveDir: '.',
     },
     bundle: true,

@@ -1,4 +1,5 @@
 import { Events, type EventDetail, type EventName, type Tally } from './core/events.js';
+import { show } from './core/options.js';
 
 /** Any subset of these; what is missing is not logged. */
 export interface Logger {
@@ -16,6 +17,8 @@ const WARNINGS: Partial<Record<EventName, (detail: EventDetail) => string>> = {
   unprotected: () => 'runs unprotected: the store could not be asked, and onStoreError is "run"',
   'no-value': (detail) =>
     `ended, and was recorded without its value, because of ${detail.path ?? 'it'}: ${messageOf(detail.error)}`,
+  'no-verdict': (detail) =>
+    `failed, and remember was of no help, so that its default decided: ${messageOf(detail.error)}`,
 };
 
 /** Where warnings go: to the logger, or where there is none, to the process. */
@@ -43,5 +46,5 @@ export function reportEvents(logger: Logger | undefined, tally?: Tally): Events 
 }
 
 function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  return error instanceof Error ? error.message : show(error);
 }

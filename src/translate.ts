@@ -2,9 +2,10 @@
 import type { OnAbandoned, Reconciled } from './api.js';
 import { encodeFailure, type Codec } from './codec/index.js';
 import type { Attempt } from './core/attempt.js';
+import { UsageError } from './core/errors.js';
 import type { EngineParts } from './core/operation.js';
-import type { Remember } from './core/options.js';
-import { failureOutcome, judge, type Outcome } from './core/outcome.js';
+import { show, type Remember } from './core/options.js';
+import { judge, type Outcome } from './core/outcome.js';
 import type { AbandonedRule } from './core/record.js';
 
 /** Work that returns or throws, as work whose every end is an outcome. */
@@ -17,7 +18,7 @@ export function workOf<T>(
     try {
       return { kind: 'completed', value: await work(attempt) };
     } catch (error) {
-      return failureOutcome(judge(remember, error, rule), error);
+      return judge(remember, error, rule);
     }
   };
 }
@@ -29,10 +30,17 @@ export function reconcileOf<T>(
   return async (attempt) => outcomeOf(await ask(attempt));
 }
 
+/** @throws UsageError INVALID_OPTIONS for an answer that means nothing: then nobody can say what happened */
 function outcomeOf<T>(found: Reconciled<T>): Outcome<T> | 'run' {
   if (found === 'run') return 'run';
-  if ('completed' in found) return { kind: 'completed', value: found.completed };
-  return { kind: 'failed', error: found.failed, final: true };
+  if (typeof found === 'object' && found !== null) {
+    if ('completed' in found) return { kind: 'completed', value: found.completed };
+    if ('failed' in found) return { kind: 'failed', error: found.failed, final: true };
+  }
+  throw new UsageError(
+    'INVALID_OPTIONS',
+    `the onAbandoned function answered ${show(found)}: it answers "run", { completed } or { failed }`,
+  );
 }
 
 export function encodeOutcome(codec: Codec, outcome: Outcome<unknown>): ReturnType<EngineParts['encode']> {

@@ -177,6 +177,16 @@ describe.each(frameworks)('%s', (_, express) => {
       expect(await send(server.url, { key: 'k' })).toMatchObject({ status: 200, isReplay: false });
     });
 
+    test('also where the response is destroyed in another async context than its own', async () => {
+      let runs = 0;
+      const given = deferred<Response>();
+      const server = await orders((_req, res) => (runs++ === 0 ? given.resolve(res) : void res.json({})));
+      const client = await rawPost(server.port, ['Idempotency-Key: k']);
+      (await given.promise).destroy();
+      await client.closed();
+      expect(await send(server.url, { key: 'k' })).toMatchObject({ status: 200, isReplay: false });
+    });
+
     test('a pipe that the client cut off has failed: the key is free at once', async () => {
       let runs = 0;
       const never = deferred<string>();

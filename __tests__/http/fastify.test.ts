@@ -1,4 +1,6 @@
 import { execFile } from 'node:child_process';
+import { once } from 'node:events';
+import { connect } from 'node:http2';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterEach, describe, expect, test } from '@jest/globals';
@@ -6,7 +8,7 @@ import Fastify, { type FastifyInstance } from 'fastify';
 import { fastifyIdempotency, recordOf } from '../../src/http/fastify.js';
 import { createIdempotency } from '../../src/idempotency.js';
 import { InMemoryStore } from '../../src/stores/memory.js';
-import { send } from './contract/harness.js';
+import { send, until } from './contract/harness.js';
 import { describeHttpContract } from './contract.js';
 import { startFastify } from './servers/fastify.js';
 
@@ -97,7 +99,7 @@ describe('Fastify 5', () => {
       expect(got).toMatchObject({ status: 201, text: '[body]', isReplay });
       expect(got.headers.get('access-control-allow-origin')).toBe('*');
     }
-    while (seen.length < 2) await new Promise((resolve) => setTimeout(resolve, 1));
+    await until(() => seen.length === 2);
     expect(seen.map(([status]) => status)).toEqual([201, 201]);
   });
 
@@ -122,6 +124,31 @@ describe('Fastify 5', () => {
       { status: 200, body: { run: 1 } },
       { status: 200, body: { run: 1 }, replayed: 'true' },
     ]);
+  });
+
+  test('over HTTP/2 it is the same', async () => {
+    const app = Fastify({ http2: true });
+    let runs = 0;
+    await app.register(fastifyIdempotency, { store: new InMemoryStore(), scope: 'shared' });
+    app.post('/orders', (_request, reply) => reply.code(201).send({ run: ++runs }));
+    const client = connect(await app.listen({ port: 0, host: '127.0.0.1' }));
+    const post = async () => {
+      const stream = client.request({
+        ':method': 'POST',
+        ':path': '/orders',
+        'idempotency-key': 'k',
+        'content-type': 'application/json',
+      });
+      stream.end('{}');
+      const [headers] = (await once(stream, 'response')) as [Record<string, unknown>];
+      let text = '';
+      for await (const chunk of stream) text += String(chunk);
+      return { status: headers[':status'], isReplay: headers['idempotency-replayed'] === 'true', text };
+    };
+    expect(await post()).toEqual({ status: 201, isReplay: false, text: '{"run":1}' });
+    expect(await post()).toEqual({ status: 201, isReplay: true, text: '{"run":1}' });
+    client.close();
+    await app.close();
   });
 
   test('a body that no parser made anything of is refused loudly', async () => {

@@ -110,7 +110,12 @@ const ON_RABBITMQ: Record<string, string[]> = {
 const TESTS = ['unit-test-with-mock.test.ts'];
 
 test('every example is run by this suite', () => {
-  const known = [...Object.keys(STORIES), ...Object.keys(ON_REDIS_ONLY), ...Object.keys(ON_RABBITMQ), ...TESTS];
+  const known = [
+    ...Object.keys(STORIES),
+    ...Object.keys(ON_REDIS_ONLY),
+    ...Object.keys(ON_RABBITMQ),
+    ...TESTS,
+  ];
   expect(readdirSync(EXAMPLES).sort()).toEqual(known.sort());
 });
 

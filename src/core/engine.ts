@@ -138,8 +138,10 @@ export class Engine {
       const grant = { ...UNPROTECTED, token: request.token, createdAtMs: Date.now() };
       return this.#execute(flight, caller, leaseOf(request, grant), undefined);
     }
-    // The command may have been executed, or may be yet: no ghost of it may hold the key (G8).
-    if (isIdempotencyError(error, 'STORE_UNAVAILABLE')) withdraw(this.parts, caller.op, request.token);
+    // The command may have been executed, or may be yet: no ghost of it may hold the key (G8). Also one that was granted
+    // over a record whose steps can't be read.
+    if (error instanceof StoreError || isIdempotencyError(error, 'STORE_UNAVAILABLE'))
+      withdraw(this.parts, caller.op, request.token);
     this.#land(flight, caller, { kind: 'failed', error });
     return { kind: 'refused', error };
   }

@@ -88,6 +88,7 @@ export function anotherIdentity(address: string): UsageError {
 /** Any error as a {@link StoreError}, the foreign one as its cause. */
 export function toStoreError(error: unknown, operation: string): IdempotencyError {
   if (isIdempotencyError(error)) return error;
-  const reason = error instanceof Error ? error.message : String(error);
+  // Not String(): of an object without a prototype that throws.
+  const reason = error instanceof Error ? error.message : typeof error === 'string' ? error : typeof error;
   return new StoreError('STORE_UNAVAILABLE', `the store failed to ${operation}: ${reason}`, { cause: error });
 }

@@ -37,6 +37,8 @@ const COUNTERS = {
   unprotected: 'unprotected',
   /** An outcome was recorded without its value: too large, or not encodable. */
   'no-value': 'withoutValue',
+  /** A failure was judged by its default: `remember` threw, or its answer means nothing. */
+  'no-verdict': 'withoutVerdict',
   /** A store call failed. */
   'store-error': 'storeErrors',
 } as const;

@@ -116,6 +116,7 @@ export class Execution<T> implements Leaseholder, StepHolder {
       outcome = { kind: 'unknown', error };
     }
     this.#heartbeat.stop();
+    if ('fault' in outcome) this.emit('no-verdict', { error: outcome.fault });
     if (outcome.kind === 'released') {
       if (!this.attempt.hasRunSteps) return this.#end(await this.#release(outcome));
       // Not undone as if nothing had happened: a step did.

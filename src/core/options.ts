@@ -94,9 +94,10 @@ export const CLOSE_TIMEOUT_MS = 10 * SECOND_MS;
 
 const invalid = (message: string) => new UsageError('INVALID_OPTIONS', message);
 
-/** Text for any value in a message, also for one that throws when it is printed. */
+/** Text for any value in a message, also for one that throws when it is printed, or whose text has no end. */
 export function show(value: unknown): string {
   try {
+    if (Array.isArray(value)) return `an array of ${value.length}`;
     return typeof value === 'string' ? JSON.stringify(value) : String(value);
   } catch {
     return typeof value;

@@ -1,15 +1,21 @@
 import type { IdempotencyError } from './errors.js';
-import type { FailureVerdict, Remember } from './options.js';
+import { show, type FailureVerdict, type Remember } from './options.js';
 import type { AbandonedRule, StoredRecord } from './record.js';
 
 /** What a piece of work came to. The four outcomes of section "The run" in ARCHITECTURE.md. */
-export type Outcome<T> =
-  | { readonly kind: 'completed'; readonly value: T }
-  | { readonly kind: 'failed'; readonly error: unknown; readonly final: boolean }
+export type Outcome<T> = { readonly kind: 'completed'; readonly value: T } | Failure;
+
+type Failure = {
+  readonly error: unknown;
+  /** What `remember` threw, or that its answer means nothing: somebody should hear of it. */
+  readonly fault?: unknown;
+} & (
+  | { readonly kind: 'failed'; readonly final: boolean }
   /** Nobody can say whether the effect happened. */
-  | { readonly kind: 'unknown'; readonly error: unknown }
+  | { readonly kind: 'unknown' }
   /** Certainly nothing happened: the claim is undone. */
-  | { readonly kind: 'released'; readonly error: unknown };
+  | { readonly kind: 'released' }
+);
 
 /** How a duplicate is answered. Only `replay` looks at the recorded value. */
 export type DuplicateAnswer = 'replay' | 'skip' | 'fail';
@@ -24,23 +30,59 @@ export type Answer<T> =
   | { readonly kind: 'left'; readonly reason: unknown };
 
 /** The outcome of a failure on which a verdict was given. */
-export function failureOutcome(verdict: FailureVerdict, error: unknown): Outcome<never> {
+export function failureOutcome(verdict: FailureVerdict, error: unknown): Failure {
   switch (verdict) {
     case 'final':
       return { kind: 'failed', error, final: true };
     case 'retryable':
       return { kind: 'failed', error, final: false };
-    case 'unknown':
-      return { kind: 'unknown', error };
     case 'release':
       return { kind: 'released', error };
+    default:
+      // 'unknown', and whatever plain JavaScript says in its place: then nobody can say.
+      return { kind: 'unknown', error };
   }
 }
 
-/** The failure policy: what `remember` says, or else what the rule for abandoned records implies. */
-export function judge<F>(remember: Remember<F>, failure: F, rule: AbandonedRule): FailureVerdict {
-  const said = typeof remember === 'function' ? remember(failure) : remember === 'all';
-  if (typeof said === 'string') return said;
-  if (said) return 'final';
-  return rule === 'retry' ? 'retryable' : 'unknown';
+/**
+ * The failure policy: what `remember` says of a failure, or else what the rule for abandoned records implies. A
+ * predicate that throws, or whose answer means nothing, counts as `false`, and never hides the failure.
+ * @param error what is recorded of the failure
+ */
+export function judge<F>(
+  remember: Remember<F>,
+  failure: F,
+  rule: AbandonedRule,
+  error: unknown = failure,
+): Outcome<never> {
+  const { said, fault } =
+    typeof remember === 'function' ? ask(remember, failure) : { said: remember === 'all', fault: undefined };
+  const byDefault = rule === 'retry' ? 'retryable' : 'unknown';
+  const verdict = typeof said === 'string' ? said : said ? 'final' : byDefault;
+  const outcome = failureOutcome(verdict, error);
+  return fault === undefined ? outcome : { ...outcome, fault };
 }
+
+interface Said {
+  readonly said: boolean | FailureVerdict;
+  readonly fault?: unknown;
+}
+
+function ask<F>(remember: (failure: F) => unknown, failure: F): Said {
+  let said: unknown;
+  try {
+    said = remember(failure);
+  } catch (error) {
+    return { said: false, fault: error ?? new TypeError(`remember threw ${show(error)}`) };
+  }
+  if (said === undefined || said === null) return { said: false };
+  if (typeof said === 'boolean' || isVerdict(said)) return { said };
+  // An async function: should it reject, nobody else would hear of it.
+  if (said instanceof Promise) said.catch(() => undefined);
+  return { said: false, fault: new TypeError(`remember answered ${show(said)}: ${ANSWERS}`) };
+}
+
+const VERDICTS: readonly unknown[] = ['final', 'retryable', 'unknown', 'release'] satisfies FailureVerdict[];
+const ANSWERS = `it answers true, false, or one of ${VERDICTS.map((verdict) => `"${String(verdict)}"`).join(', ')}`;
+
+const isVerdict = (value: unknown): value is FailureVerdict => VERDICTS.includes(value);

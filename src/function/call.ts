@@ -1,7 +1,7 @@
 import type { FaceOperation } from '../api.js';
 import type { Attempt } from '../core/attempt.js';
 import { isIdempotencyError, UsageError } from '../core/errors.js';
-import { show, type Remember } from '../core/options.js';
+import { show } from '../core/options.js';
 import type { Idempotency } from '../idempotency.js';
 import { warnThrough } from '../logging.js';
 import { reconcileOf, workOf } from '../translate.js';
@@ -22,12 +22,9 @@ export async function perform<T>(idempotency: Idempotency, call: Call<T>): Promi
   const { name, key, scope, payload, signal, options, settings } = call;
   const { prefix, onAbandoned, onCacheHit, onCacheMiss } = options;
   const { policy, rule } = settings;
-  if (signal !== undefined && !isSignal(signal)) {
-    throw new UsageError('INVALID_OPTIONS', `signal is ${show(signal)}: give an AbortSignal`);
-  }
   const report = reporter(call);
   const hooks = new Hooks(report);
-  const work = workOf(call.execute, guarded(settings.remember, report), rule);
+  const work = workOf(call.execute, settings.remember, rule);
   const reconcile = typeof onAbandoned === 'function' ? reconcileOf(onAbandoned) : undefined;
   // A reconcile function runs in the place of the work, or before it.
   const missed = () => hooks.fire('onCacheMiss', onCacheMiss && (() => onCacheMiss(key as string)));
@@ -45,11 +42,6 @@ export async function perform<T>(idempotency: Idempotency, call: Call<T>): Promi
     hooks.fire('onCacheHit', tell);
   }
   return idempotency.unwrap(answer);
-}
-
-/** Structural, since a signal may come from another realm or a polyfill. */
-function isSignal(value: unknown): boolean {
-  return typeof value === 'object' && value !== null && 'aborted' in value && 'addEventListener' in value;
 }
 
 /** Says what a function of the user's threw that the call does not depend on. */
@@ -77,19 +69,6 @@ class Hooks {
       failed(error);
     }
   }
-}
-
-/** A predicate that throws must not hide the failure that it was asked about. */
-function guarded(remember: Remember<unknown>, report: ReturnType<typeof reporter>): Remember<unknown> {
-  if (typeof remember !== 'function') return remember;
-  return (failure) => {
-    try {
-      return remember(failure);
-    } catch (error) {
-      report('remember', error);
-      return false;
-    }
-  };
 }
 
 /**

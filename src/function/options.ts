@@ -3,6 +3,8 @@ import { UsageError } from '../core/errors.js';
 import {
   abandonedRule,
   checkNames,
+  checkObject,
+  checkRemember,
   COMMON_OPTION_NAMES,
   FUNCTION_POLICY,
   parseChoice,
@@ -89,7 +91,7 @@ export function functionSettings<T>(
   checkFunction('onCacheMiss', options.onCacheMiss);
   checkObject('logger', logger);
   checkObject('codec', codec);
-  if (typeof remember !== 'function') parseChoice('remember', remember, ['none', 'all']);
+  checkRemember(remember);
   const behavior = parseChoice('concurrentBehavior', concurrentBehavior, ['WAIT', 'REJECT']);
   const policy = resolvePolicy(options, FUNCTION_POLICY);
   return {
@@ -109,9 +111,4 @@ export function suspicionOf(ttl: Duration | undefined): string | undefined {
 export function checkFunction(option: string, value: unknown): void {
   if (value === undefined || typeof value === 'function') return;
   throw new UsageError('INVALID_OPTIONS', `${option} is ${show(value)}: give a function`);
-}
-
-function checkObject(option: string, value: unknown): void {
-  if (value === undefined || (typeof value === 'object' && value !== null)) return;
-  throw new UsageError('INVALID_OPTIONS', `${option} is ${show(value)}: give an object`);
 }

@@ -18,15 +18,15 @@ declare global {
   }
 }
 
-/** What we look at of a request of Express 4 or 5, with what other packages add to it. */
+/**
+ * What we look at of a request of Express 4 or 5, with what other packages add to it. Body, params and query are left
+ * out, since Express would take their types from here for the handlers that follow: annotate `(req: Request)`.
+ */
 export interface ExpressRequest extends Express.Request {
   readonly method: string;
   readonly originalUrl: string;
   readonly baseUrl: string;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
-  readonly body?: unknown;
-  readonly params: unknown;
-  readonly query: unknown;
   readonly ip?: string | undefined;
   readonly route?: unknown;
   get(name: string): string | undefined;
@@ -54,7 +54,7 @@ export function expressIdempotency(options: ExpressIdempotencyOptions): ExpressI
     void serveNode(exchange, req, {
       raw: req as unknown as IncomingMessage,
       res: res as ServerResponse,
-      body: req.body,
+      body: 'body' in req ? req.body : undefined,
       bodyRemedy: 'put express.json(), or the parser of its type, before expressIdempotency()',
       url: req.originalUrl,
       route: routeOf(req, middleware),

@@ -1,4 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+// Only so that TypeScript finds the module that is added to below; nothing of it stays in the build.
+import type {} from 'fastify';
 import type { Attempt } from '../core/attempt.js';
 import { UsageError } from '../core/errors.js';
 import { show } from '../core/options.js';

@@ -13,7 +13,7 @@ export type FetchHandler<Rest extends unknown[]> = (
   request: Request,
   ...rest: Rest
 ) => Response | Promise<Response>;
-export type FetchIdempotency = <Rest extends unknown[]>(
+export type FetchIdempotency = <Rest extends unknown[] = []>(
   handler: FetchHandler<Rest>,
 ) => (request: Request, ...rest: Rest) => Promise<Response>;
 

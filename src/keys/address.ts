@@ -43,7 +43,8 @@ export function storeKey(namespace: Namespace, key: string): StoreKey {
 }
 
 function checkPart(what: string, part: string, max: number): void {
-  const colon = what === 'name' && String(part).includes(':') ? 'contains ":"' : undefined;
+  const colon =
+    what === 'name' && typeof part === 'string' && part.includes(':') ? 'contains ":"' : undefined;
   const fault = faultOf(part, max) ?? colon;
   if (fault !== undefined) throw new UsageError('INVALID_OPTIONS', `${what} ${fault}`);
 }

@@ -1,6 +1,6 @@
 import type { Codec } from '../codec/index.js';
-import type { Remember } from '../core/options.js';
-import { failureOutcome, judge, type Outcome } from '../core/outcome.js';
+import { show, type Remember } from '../core/options.js';
+import { judge, type Outcome } from '../core/outcome.js';
 import type { AbandonedRule } from '../core/record.js';
 import { changesSince, snapshotOf } from './context-changes.js';
 import {
@@ -63,7 +63,7 @@ function outcomeOf(
   if (result.status !== 'failed') return { kind: 'completed', value: saved };
   // Refused before the work began: the same key may come again with valid input.
   if (isInvalidInput(result)) return { kind: 'released', error: saved };
-  return failureOutcome(judge(remember ?? isBusinessFailure, result, rule), saved);
+  return judge(remember ?? isBusinessFailure, result, rule, saved);
 }
 
 /**
@@ -79,7 +79,7 @@ function outcomeOfRejection(
 ): Outcome<SavedResult> {
   if (task._state === 'complete') return { kind: 'completed', value: { status: 'success', ...changes() } };
   if (task._state === 'interrupted') {
-    const reason = thrown instanceof Error ? `[${thrown.name}] ${thrown.message}` : String(thrown);
+    const reason = thrown instanceof Error ? `[${thrown.name}] ${thrown.message}` : shown(thrown);
     const failed: SavedResult = { status: 'failed', reason, cause: thrown };
     return outcomeOf(failed, { ...failed, ...changes() }, remember, rule);
   }
@@ -89,6 +89,8 @@ function outcomeOfRejection(
     error: { status: 'failed', reason: 'the pipeline rejected while the work ran', cause: thrown },
   };
 }
+
+const shown = (thrown: unknown) => (typeof thrown === 'string' ? thrown : show(thrown));
 
 function savedFrom(result: ResultLike): SavedResult {
   const metadata = plainObject(result.metadata);

@@ -248,6 +248,12 @@ async function reconciled(
 ): Promise<Outcome<SavedResult> | 'run'> {
   const found = await reconcile(task, attempt);
   if (found === 'run') return 'run';
+  if (!isSavedResult(found)) {
+    throw new UsageError(
+      'INVALID_OPTIONS',
+      `the onAbandoned function answered ${show(found)}: it answers "run", or { status } of a result`,
+    );
+  }
   return found.status === 'failed' ? failureOutcome('final', found) : { kind: 'completed', value: found };
 }
 

@@ -3,6 +3,7 @@ import { UsageError } from '../core/errors.js';
 import {
   abandonedRule,
   checkNames,
+  checkRemember,
   COMMON_OPTION_NAMES,
   parseChoice,
   parseDuration,
@@ -102,6 +103,7 @@ export function parseTaskDefaults(
       `twiceshy: ttl is ${ttl} seconds, which is ${Math.round(ttl / 86_400)} days; milliseconds were probably meant`,
     );
   }
+  checkRemember(options.remember);
   const ttlMs = ttl === undefined ? {} : { ttl: parseDuration('ttl', ttl, 1_000) };
   return {
     policy: resolvePolicy({ ...pickCommon(rest), ...ttlMs }),

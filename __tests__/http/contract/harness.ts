@@ -159,7 +159,14 @@ export async function rawPost(
   };
 }
 
+const GIVE_UP_MS = 10_000;
+
 /** Waits for a condition that no event tells of. */
 export async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await holds())) await new Promise((resolve) => setTimeout(resolve, 2));
+  const giveUpAt = performance.now() + GIVE_UP_MS;
+  while (!(await holds())) {
+    if (performance.now() > giveUpAt)
+      throw new Error(`still not after ${GIVE_UP_MS} ms: ${holds.toString()}`);
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
 }

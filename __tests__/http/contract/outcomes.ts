@@ -4,7 +4,7 @@ import { recordOf } from '../../../src/http/fetch.js';
 import { deferred } from '../../support/deferred.js';
 import type { Attempt } from '../../../src/core/attempt.js';
 import type { Call } from '../site.js';
-import type { OpenShop } from './harness.js';
+import { until, type OpenShop } from './harness.js';
 import { expectProblem } from './requests.js';
 
 const ORDERS = recordOf({ method: 'POST', route: '/orders' });
@@ -72,7 +72,7 @@ export function describeOutcomes(open: OpenShop): void {
       await started.promise;
       const second = shop.send({ key: 'k' });
       // It has joined once its claim was not sent.
-      while (shop.idempotency.stats().joins === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+      await until(() => shop.idempotency.stats().joins === 1);
       goOn.resolve();
       const failure = { status: 500, json: { handledBy: 'the app', message: 'no provider' } };
       expect(await first).toMatchObject(failure);

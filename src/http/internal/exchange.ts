@@ -1,6 +1,6 @@
 import type { Attempt } from '../../core/attempt.js';
 import { isIdempotencyError, UsageError, type IdempotencyError } from '../../core/errors.js';
-import { IN_DOUBT_RETENTION_MS, show } from '../../core/options.js';
+import { IN_DOUBT_RETENTION_MS, show, type FailureVerdict } from '../../core/options.js';
 import { failureOutcome, type Answer, type Outcome } from '../../core/outcome.js';
 import type { StoredRecord } from '../../core/record.js';
 import type { Idempotency } from '../../idempotency.js';
@@ -141,16 +141,31 @@ export class Exchange<Req extends object> {
   }
 
   #outcomeOf(handled: Handled): Outcome<SavedAnswer> {
-    const { rule, given } = this.settings;
+    const { rule } = this.settings;
     // Nobody can say what an error left behind: where that matters, the rule says so.
     const unclear = rule === 'retry' ? 'retryable' : 'unknown';
     if ('error' in handled) return failureOutcome(unclear, handled.error);
     const { answer } = handled;
-    const said = given.remember?.(answer.status);
-    if (typeof said === 'string' && said !== 'final') return failureOutcome(said, answer);
-    const isOutcome = said ?? (answer.status < 500 && !NOT_NOW.includes(answer.status));
-    if (isOutcome) return { kind: 'completed', value: answer };
+    const said = this.#isRemembered(answer.status);
+    if (said === true || said === 'final') return { kind: 'completed', value: answer };
+    if (said !== false) return failureOutcome(said, answer);
     return failureOutcome(answer.status < 500 ? 'retryable' : unclear, answer);
+  }
+
+  /** A predicate that throws, or whose answer means nothing, leaves it to the default: it must not undo a charge. */
+  #isRemembered(status: number): boolean | FailureVerdict {
+    const { given, warn } = this.settings;
+    const byDefault = status < 500 && !NOT_NOW.includes(status);
+    let said: unknown;
+    try {
+      said = given.remember?.(status);
+    } catch (error) {
+      warn(`remember(${status}) threw ${show(error)}: it counts as if it had said nothing`, { error });
+    }
+    if (typeof said === 'boolean' || isVerdict(said)) return said;
+    if (said !== undefined)
+      warn(`remember(${status}) answered ${show(said)}, which is no verdict and counts as nothing`);
+    return byDefault;
   }
 
   async #replyTo(answer: Answer<SavedAnswer>, key: string, place: RecordPlace): Promise<Reply> {
@@ -180,7 +195,7 @@ export class Exchange<Req extends object> {
 
   #replay(value: unknown, status: string): Reply {
     if (isSavedAnswer(value)) {
-      const { body, headers } = value;
+      const { body, headers = {} } = value;
       if (body === undefined) {
         const detail = `The request under this key was processed and answered with status ${value.status}; the answer's body was too large to be kept.`;
         return this.#problem('RESULT_UNAVAILABLE', { detail });
@@ -218,6 +233,9 @@ export class Exchange<Req extends object> {
     return { kind: 'answer', answer: problem(code, { docs: this.settings.given.docs, ...more }) };
   }
 }
+
+const VERDICTS: readonly unknown[] = ['final', 'retryable', 'unknown', 'release'] satisfies FailureVerdict[];
+const isVerdict = (said: unknown): said is FailureVerdict => VERDICTS.includes(said);
 
 function reconciled(found: ReconciledRequest): Outcome<SavedAnswer> | 'run' {
   if (found === 'run') return 'run';

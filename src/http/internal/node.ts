@@ -55,7 +55,8 @@ export async function serveNode<Req extends object>(
         return;
     }
   } catch (error) {
-    node.fail(error);
+    if (recording) recording.replaceBy(undefined);
+    else node.fail(error);
   }
 }
 

@@ -14,6 +14,7 @@ import {
 import type { AbandonedRule } from '../../core/record.js';
 import type { LeaseStore } from '../../core/store.js';
 import { createIdempotency, type Idempotency } from '../../idempotency.js';
+import { warnThrough } from '../../logging.js';
 import { headerFilter, NEVER_REPLAYED } from './answer.js';
 
 /** A function of the request, which may be annotated with the framework's own, richer type. */
@@ -89,6 +90,7 @@ export interface HttpSettings<Req> {
   readonly header: string;
   readonly keepsHeader: (name: string) => boolean;
   readonly maxBodyBytes: number;
+  readonly warn: (message: string, detail?: unknown) => void;
 }
 
 const OPTION_NAMES: readonly string[] = [
@@ -143,6 +145,7 @@ export function httpSettings<Req>(where: string, options: HttpOptions<Req>): Htt
     header: header.toLowerCase(),
     keepsHeader: headerFilter(checkReplayHeaders(options.replayHeaders ?? [])),
     maxBodyBytes,
+    warn: warnThrough(options.logger),
   };
 }
 

@@ -1,0 +1,92 @@
+/** The HTTP faces as TypeScript users meet them: compiled, never run. */
+import express, { type Request as ExpressRequest } from 'express';
+import Fastify, { type FastifyRequest } from 'fastify';
+import { Hono, type Context } from 'hono';
+import type { Attempt } from '../../src/core/attempt.js';
+import {
+  expressIdempotency,
+  recordOf,
+  type ExpressIdempotency,
+  type RecordPlace,
+} from '../../src/http/express.js';
+import { fastifyIdempotency } from '../../src/http/fastify.js';
+import { fetchIdempotency, type FetchIdempotency } from '../../src/http/fetch.js';
+import { createIdempotency } from '../../src/idempotency.js';
+import { InMemoryStore } from '../../src/stores/memory.js';
+import { typed } from './same.js';
+
+const store = new InMemoryStore();
+const idempotency = createIdempotency({ store });
+
+declare global {
+  // eslint-disable-next-line @typescript-eslint/no-namespace -- as passport and its like do it
+  namespace Express {
+    interface Request {
+      user?: { id: string };
+    }
+  }
+}
+declare module 'fastify' {
+  interface FastifyRequest {
+    session: { user: string };
+  }
+}
+
+export function onExpress(): void {
+  const app = express();
+  const protect = expressIdempotency({ store, scope: (req) => req.user?.id });
+  typed<ExpressIdempotency>()(protect);
+  app.use(protect);
+  app.use('/v1', express.json(), protect);
+  app.post('/orders/:id', protect, (req, res) => {
+    typed<Attempt | undefined>()(req.idempotency);
+    typed<string>()(req.params.id);
+    res.json(req.query['page'] ?? null);
+  });
+  expressIdempotency({ idempotency, scope: (req: ExpressRequest) => req.get('x-api-key') });
+  expressIdempotency({ store, scope: async (req) => req.get('x-api-key'), skip: (req) => req.ip === '::1' });
+  expressIdempotency({
+    store,
+    scope: 'shared',
+    remember: (status) => (status === 504 ? 'unknown' : undefined),
+  });
+  expressIdempotency({
+    store,
+    scope: 'shared',
+    onAbandoned: async (attempt, req) =>
+      req.method === 'PATCH' ? 'run' : { status: 200, body: attempt.key },
+  });
+  // @ts-expect-error scope is required
+  expressIdempotency({ store });
+  // @ts-expect-error a word that means nothing
+  expressIdempotency({ store, scope: 'tenant' });
+  // @ts-expect-error an option that nobody reads
+  expressIdempotency({ store, scope: 'shared', retention: '24h' });
+}
+
+export async function onFastify(): Promise<void> {
+  const app = Fastify();
+  await app.register(fastifyIdempotency, { store, scope: (request) => String(request.headers['x-api-key']) });
+  await app.register(fastifyIdempotency, { store, scope: (request: FastifyRequest) => request.session.user });
+  // @ts-expect-error scope is required
+  await app.register(fastifyIdempotency, { store });
+  app.post('/orders', { config: { idempotency: { required: false, ttl: '7d' } } }, (request) => {
+    typed<Attempt | null>()(request.idempotency);
+    return {};
+  });
+  app.post('/free', { config: { idempotency: false } }, () => ({}));
+}
+
+export function onFetch(): void {
+  const protect = fetchIdempotency({ store, scope: (request) => request.headers.get('x-api-key') });
+  typed<FetchIdempotency>()(protect);
+  const handler: (request: Request) => Promise<Response> = protect(() => new Response());
+  void handler;
+  const withContext = protect(async (request, context: Context) => context.json({ url: request.url }));
+  typed<(request: Request, context: Context) => Promise<Response>>()(withContext);
+  new Hono().post('/orders', (context) => withContext(context.req.raw, context));
+  // @ts-expect-error a handler answers with a Response
+  protect(() => 'text');
+}
+
+typed<RecordPlace>()(recordOf({ method: 'POST', route: '/orders', scope: 7 }));

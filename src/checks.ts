@@ -1,0 +1,73 @@
+/** What plain JavaScript may hand to the neutral API, checked before anything is run. */
+import { UsageError } from './core/errors.js';
+import { isEventName } from './core/events.js';
+import { checkNames, checkObject, checkRemember, COMMON_OPTION_NAMES, show } from './core/options.js';
+import { isLeaseStore } from './core/store.js';
+
+const PLACE_NAMES = ['prefix', 'name', 'scope'];
+const RUN_OPTION_NAMES = [
+  ...COMMON_OPTION_NAMES,
+  ...PLACE_NAMES,
+  ...['payload', 'signal', 'remember', 'onAbandoned'],
+];
+const INSTANCE_OPTION_NAMES = [
+  ...COMMON_OPTION_NAMES,
+  ...PLACE_NAMES,
+  ...['store', 'remember', 'codec', 'logger'],
+];
+
+const invalid = (message: string) => new UsageError('INVALID_OPTIONS', message);
+
+/** @throws UsageError INVALID_OPTIONS */
+export function checkInstanceOptions(options: {
+  store?: unknown;
+  remember?: unknown;
+  codec?: unknown;
+  logger?: unknown;
+}): void {
+  checkNames('createIdempotency()', options, INSTANCE_OPTION_NAMES);
+  if (!isLeaseStore(options.store)) {
+    throw invalid(
+      `store is ${show(options.store)}: give a RedisStore, an InMemoryStore, or another object with claim()`,
+    );
+  }
+  checkRemember(options.remember);
+  checkObject('codec', options.codec);
+  checkObject('logger', options.logger);
+}
+
+/** @throws UsageError INVALID_OPTIONS */
+export function checkRun(work: unknown, options: { remember?: unknown }): void {
+  checkNames('run()', options, RUN_OPTION_NAMES);
+  checkRemember(options.remember);
+  if (typeof work !== 'function')
+    throw invalid(`the work is ${show(work)}: give the function that is to run once`);
+}
+
+/** @throws UsageError INVALID_OPTIONS */
+export function checkPlace(method: string, where: unknown, more: readonly string[] = []): void {
+  checkNames(method, where, [...PLACE_NAMES, ...more]);
+}
+
+/** @throws UsageError INVALID_OPTIONS */
+export function checkOutcomeByHand(outcome: unknown): void {
+  checkNames('the outcome of resolve()', outcome, ['result', 'error']);
+  if (Object.keys(outcome as object).length !== 1)
+    throw invalid('an outcome by hand is { result } or { error }, one of the two');
+}
+
+/** @throws UsageError INVALID_OPTIONS */
+export function checkListener(event: unknown, listener: unknown): void {
+  if (!isEventName(event)) throw invalid(`there is no event ${show(event)}`);
+  if (typeof listener !== 'function') throw invalid(`the listener is ${show(listener)}: give a function`);
+}
+
+/** A promise in the place of a value is refused. Should it reject as well, that must not end the process. */
+export function ignoreRejection(value: unknown): void {
+  if (typeof value !== 'object') return;
+  try {
+    if (value instanceof Promise) value.catch(() => undefined);
+  } catch {
+    // A proxy that throws when it is looked at: no promise, and refused where it is read.
+  }
+}
