@@ -106,15 +106,15 @@ const ON_RABBITMQ: Record<string, string[]> = {
     'dead letter: o-bad',
   ],
 };
-/** Run by jest itself. */
-const TESTS = ['unit-test-with-mock.test.ts'];
+/** Run by jest itself, and by __tests__/http/shop.test.ts. */
+const ELSEWHERE = ['unit-test-with-mock.test.ts', 'express-shop'];
 
 test('every example is run by this suite', () => {
   const known = [
     ...Object.keys(STORIES),
     ...Object.keys(ON_REDIS_ONLY),
     ...Object.keys(ON_RABBITMQ),
-    ...TESTS,
+    ...ELSEWHERE,
   ];
   expect(readdirSync(EXAMPLES).sort()).toEqual(known.sort());
 });
