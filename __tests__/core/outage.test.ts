@@ -40,6 +40,13 @@ describe('G7: a finished effect is never forgotten by its owner', () => {
     expect(owner.stats()).toMatchObject({ unrecorded: 1, recordedLate: 1, misses: 1 });
   });
 
+  test('also those who would not wait for a running one', async () => {
+    const { answer, owner } = await unrecorded();
+    await expect(owner.run('k', () => 'twice', { concurrent: 'reject' })).resolves.toBe(answer);
+    owner.faulty.heal();
+    await owner.close();
+  });
+
   test('close() waits for it', async () => {
     const { owner, store } = await unrecorded();
     const closed = owner.close();

@@ -55,7 +55,9 @@ export class Engine {
   }
 
   async #join<T>(flight: Flight, caller: Caller<T>): Promise<Answer<T>> {
-    const sight = flight.sighted.value ?? (await caller.patience.within(flight.sighted.wait()));
+    // What has ended and is not recorded yet stays in the table (G7): its end counts, not that it was seen running.
+    const seen = flight.landed.value ?? flight.sighted.value;
+    const sight = seen ?? (await caller.patience.within(flight.sighted.wait()));
     if (sight === TIMED_OUT || sight === LEFT) return caller.gaveUp(sight);
     const step = this.#consider(sight, caller);
     if (step === 'wait') return this.#follow(flight, caller);
