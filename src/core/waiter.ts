@@ -6,6 +6,8 @@ import { unrefTimeout } from './timers.js';
 /** Poll intervals: dense where nobody wakes us, a mere safety net where somebody does. */
 const UNPUSHED = { firstMs: 25, growth: 1.5, longestMs: 1_000 };
 const PUSHED = { firstMs: 1_000, growth: 2, longestMs: 5_000 };
+/** After a read that failed, which may have used up the one wake-up there was. */
+const AGAIN = { firstMs: 25, growth: 2, longestMs: 1_000 };
 
 export interface Watched {
   readonly store: LeaseStore;
@@ -30,6 +32,8 @@ export class Waiter {
   #ended = false;
   #reading = false;
   #readAgain = false;
+  /** When to read again after reads that failed; undefined after one that was answered. */
+  #againMs: number | undefined;
 
   constructor(private readonly watched: Watched) {}
 
@@ -86,8 +90,11 @@ export class Waiter {
         const record = await callStore('read a record', () => store.read(key), storeTimeoutMs);
         if (this.#ended) return;
         if (this.watched.until(record)) return this.#end(record);
+        this.#againMs = undefined;
         leaseRemainingMs = record && isLive(record) ? record.leaseRemainingMs : undefined;
       } catch (error) {
+        const againMs = this.#againMs === undefined ? AGAIN.firstMs : this.#againMs * AGAIN.growth;
+        this.#againMs = Math.min(againMs, AGAIN.longestMs);
         onError(error);
       }
     } while (this.#readAgain && !this.#ended);
@@ -106,6 +113,7 @@ export class Waiter {
     const leaseEndMs = leaseRemainingMs === undefined ? Infinity : Math.max(1, leaseRemainingMs + 1);
     const jitteredPollMs = this.#pollMs * (0.9 + Math.random() / 5);
     this.#pollMs = Math.min(this.#pollMs * this.#polling.growth, this.#polling.longestMs);
-    this.#timer = unrefTimeout(() => this.wake(), Math.min(leaseEndMs, jitteredPollMs));
+    const soonestMs = Math.min(leaseEndMs, jitteredPollMs, this.#againMs ?? Infinity);
+    this.#timer = unrefTimeout(() => this.wake(), soonestMs);
   }
 }

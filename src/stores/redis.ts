@@ -1,44 +1,26 @@
 import { anotherIdentity, UsageError } from '../core/errors.js';
 import type { Lease, RecordedStep, StoredRecord, StoreKey } from '../core/record.js';
 import type { ClaimAnswer, ClaimRequest, LeaseStore, Replacement, Settlement } from '../core/store.js';
-import { looksLikeClient, requireScripting, type RedisClient } from './internal/redis-client.js';
-import { RedisConnection, Script } from './internal/redis-connection.js';
+import type { RedisClient } from './internal/redis-client.js';
+import { RedisConnection } from './internal/redis-connection.js';
+import { readOptions, type RedisStoreOptions } from './internal/redis-options.js';
 import * as format from './internal/redis-record.js';
+import { Script } from './internal/redis-script.js';
 import { RedisSubscriber } from './internal/redis-subscriber.js';
 import { SCRIPTS } from './internal/redis.lua.js';
 
 export type { RedisClient } from './internal/redis-client.js';
-
-export interface RedisStoreOptions {
-  /**
-   * `redis://` or `rediss://`, as ioredis takes it.
-   * @default process.env.REDIS_URL || 'redis://localhost:6379', read at the first use; none where `redis` is given
-   */
-  url?: string;
-  /** An ioredis `Redis` or `Cluster` (or ioredis-mock) to use instead of a connection of our own. Never closed by us. */
-  client?: RedisClient;
-  /** ioredis' options for our own connection: `tls`, `sentinels`, `keyPrefix` and the like. */
-  redis?: object;
-  /**
-   * A connection of our own that answers nothing for so long is dropped, and its calls reject.
-   * @default 2000
-   */
-  timeoutMs?: number;
-  /**
-   * Told once when the server may evict records before their time (`maxmemory-policy`).
-   * @default process.emitWarning
-   */
-  onWarning?: (message: string) => void;
-}
+export type { RedisStoreOptions } from './internal/redis-options.js';
 
 const script = Object.fromEntries(
   Object.entries(SCRIPTS).map(([name, text]) => [name, new Script(text)]),
 ) as Record<keyof typeof SCRIPTS, Script>;
 
 const isDone = (answer: unknown) => answer === 1;
+/** A lease, or an answer that is replayed; whoever waits looks again. */
+const isRelied = (answer: ClaimAnswer) => answer.kind === 'acquired' || answer.record.final;
 const TOMBSTONE_MS = '3600000';
 const LATEST_MS = 9_999_999_999_999;
-const OPTION_NAMES = ['url', 'client', 'redis', 'timeoutMs', 'onWarning'];
 
 /**
  * The {@link LeaseStore} on Redis 6.2 or Valkey 7.2 and later: one string a key, every method one script on the server's
@@ -46,25 +28,25 @@ const OPTION_NAMES = ['url', 'client', 'redis', 'timeoutMs', 'onWarning'];
  *
  * Nothing connects before the first call. A dead, frozen or refusing server ends a call with STORE_UNAVAILABLE within
  * `timeoutMs`; the next call connects anew. Guarantees G1 to G5 hold as long as the server keeps what it acknowledged: a
- * failover may lose the last writes, and an eviction policy may drop records (a warning says so).
+ * failover may lose the last writes (`waitForReplicas` says how far), and an eviction policy may drop records (a warning
+ * says so).
  */
 export class RedisStore implements LeaseStore {
   readonly #connection: RedisConnection;
   readonly #subscriber: RedisSubscriber;
+  readonly #readArgs: string[];
 
   /**
    * @param input a URL, options, or an ioredis client
    * @throws UsageError INVALID_OPTIONS for an unknown option, or a client that can't run scripts
    */
   constructor(input: string | RedisStoreOptions | RedisClient = {}) {
-    const options = readOptions(input);
-    const timeoutMs = options.timeoutMs ?? 2000;
-    const warn = options.onWarning ?? ((message: string) => process.emitWarning(message, 'TwiceshyWarning'));
+    const { timeoutMs, replicas, warn, ...where } = readOptions(input);
+    this.#readArgs = replicas ? ['1'] : [];
     this.#connection = new RedisConnection({
-      url: options.url,
-      client: options.client,
-      redis: options.redis,
+      ...where,
       timeoutMs,
+      replicas,
       onConnected: (client) => void checkEviction(client, warn),
     });
     this.#subscriber = new RedisSubscriber(
@@ -83,7 +65,12 @@ export class RedisStore implements LeaseStore {
       String(request.leaseMs),
       String(request.leaseMs + request.unsettledRetentionMs),
     ];
-    return this.#connection.run(script.CLAIM, args, (answer) => format.parseClaim(key, answer as string));
+    return this.#connection.run(
+      script.CLAIM,
+      args,
+      (answer) => format.parseClaim(key, answer as string),
+      isRelied,
+    );
   }
 
   async renew(key: StoreKey, lease: Lease): Promise<number | false> {
@@ -133,11 +120,12 @@ export class RedisStore implements LeaseStore {
   }
 
   async read(key: StoreKey): Promise<StoredRecord | undefined> {
-    return await this.#connection.run(script.READ, [key.address], (answer) =>
+    const read = (answer: unknown) =>
       answer === 0 || format.isTombstone(key, answer as string)
         ? undefined
-        : format.parseRecord(key, answer as string),
-    );
+        : format.parseRecord(key, answer as string);
+    const args = [key.address, ...this.#readArgs];
+    return await this.#connection.run(script.READ, args, read, (record) => record?.final === true);
   }
 
   async override(key: StoreKey, replacement: Replacement): Promise<'done' | 'absent' | 'live'> {
@@ -145,10 +133,12 @@ export class RedisStore implements LeaseStore {
       replacement.kind === 'forget'
         ? [replacement.force ? '1' : '0', TOMBSTONE_MS, 'Tn', format.NO_TOKEN, '']
         : resolution(replacement);
-    return await this.#connection.run(script.OVERRIDE, [key.address, key.digest, ...change], (answer) => {
+    const read = (answer: unknown) => {
       if (answer === 3) throw anotherIdentity(key.address);
       return answer === 1 ? 'done' : answer === 2 ? 'live' : 'absent';
-    });
+    };
+    const args = [key.address, key.digest, ...change];
+    return await this.#connection.run(script.OVERRIDE, args, read, (answer) => answer === 'done');
   }
 
   subscribe(key: StoreKey, wake: () => void): Promise<() => void> {
@@ -159,20 +149,6 @@ export class RedisStore implements LeaseStore {
   async close(): Promise<void> {
     await Promise.all([this.#connection.close(), this.#subscriber.close()]);
   }
-}
-
-function readOptions(input: string | RedisStoreOptions | RedisClient): RedisStoreOptions {
-  if (typeof input === 'string') return { url: input };
-  if (looksLikeClient(input)) return { client: requireScripting(input) };
-  const options = input as RedisStoreOptions;
-  const unknown = Object.keys(options).find((name) => !OPTION_NAMES.includes(name));
-  if (unknown !== undefined) {
-    throw new UsageError(
-      'INVALID_OPTIONS',
-      `RedisStore has no option "${unknown}": it takes ${OPTION_NAMES.join(', ')}`,
-    );
-  }
-  return options;
 }
 
 function resolution(replacement: Extract<Replacement, { kind: 'resolve' }>): string[] {

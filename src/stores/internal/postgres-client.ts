@@ -62,7 +62,7 @@ export function requirePool(pool: unknown): PostgresPool {
  * @throws what the pool says, or an Error with the code ETIMEDOUT
  */
 export async function connectWithin(pool: PostgresPool, timeoutMs: number): Promise<PostgresClient> {
-  const connecting = pool.connect();
+  const connecting = checkOut(pool);
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<undefined>((resolve) => (timer = setTimeout(resolve, timeoutMs, undefined)));
   try {
@@ -77,5 +77,31 @@ export async function connectWithin(pool: PostgresPool, timeoutMs: number): Prom
   );
   throw Object.assign(new Error(`no connection of the pool was free within ${timeoutMs} ms`), {
     code: 'ETIMEDOUT',
+  });
+}
+
+/** How pg hands out a connection at once, without a turn of the event loop; others may know promises only. */
+interface CallsBack {
+  connect(
+    callback: (error: Error | undefined, client?: PostgresClient) => void,
+  ): Promise<PostgresClient> | undefined;
+}
+
+/**
+ * A connection on which an error is heard from the very moment that it is ours. The pool's own listener is gone by then, and
+ * the server's last words may stand in the same packet as its greeting: with nobody listening they would end the process.
+ * What is asked of a connection that has failed is refused, so that the error itself may be passed over here.
+ */
+function checkOut(pool: PostgresPool): Promise<PostgresClient> {
+  const ignore = (): void => undefined;
+  return new Promise((resolve, reject) => {
+    const promised = (pool as CallsBack).connect((error, client) => {
+      if (!client) return reject(error ?? new Error('the pool handed out no connection'));
+      client.on('error', ignore);
+      // By then whoever asked for it listens.
+      setImmediate(() => client.removeListener('error', ignore));
+      resolve(client);
+    });
+    promised?.then(resolve, reject);
   });
 }

@@ -16,8 +16,22 @@ export interface RedisClient {
   on(event: string, listener: (first: string) => void): unknown;
   /** Redis takes its options, Cluster its start-up nodes first. */
   duplicate?(...overrides: never[]): RedisClient;
+  /** Needed for `waitForReplicas`. */
+  pipeline?(): RedisPipeline;
+  /** Of a Cluster: a client a node. */
+  nodes?(role?: 'all'): RedisClient[];
   readonly status?: string;
   readonly options?: { keyPrefix?: string | Uint8Array | undefined };
+}
+
+/** Commands that leave on one connection, one behind the other. */
+export interface RedisPipeline {
+  asking(): unknown;
+  evalsha(sha: string, numberOfKeys: number, ...args: string[]): unknown;
+  eval(script: string, numberOfKeys: number, ...args: string[]): unknown;
+  wait(replicas: number, timeoutMs: number): unknown;
+  /** What became of each: its error, its answer. */
+  exec(): Promise<[Error | null, unknown][] | null>;
 }
 
 /** The socket below a client, which ioredis has from its first connecting on; Cluster and mocks have none. */
@@ -36,6 +50,11 @@ export function socketOf(client: RedisClient): Socket | undefined {
   return (client as { stream?: Socket }).stream;
 }
 
+/** Whether it is a client of a Redis Cluster, which sends each command to the node of its key. */
+export function isCluster(client: RedisClient): boolean {
+  return Reflect.get(client, 'isCluster') === true;
+}
+
 /** Whether `value` is meant as a client rather than as options. */
 export function looksLikeClient(value: object): boolean {
   return ['evalsha', 'eval', 'get', 'set', 'on'].some(
@@ -45,7 +64,7 @@ export function looksLikeClient(value: object): boolean {
 
 /** @throws UsageError INVALID_OPTIONS for a client that can't run scripts. */
 export function requireScripting(client: object): RedisClient {
-  if (['evalsha', 'eval'].every((name) => typeof Reflect.get(client, name) === 'function'))
+  if (['evalsha', 'eval'].every((name) => typeof Reflect.get(Object(client) as object, name) === 'function'))
     return client as RedisClient;
   throw new UsageError(
     'INVALID_OPTIONS',

@@ -1,17 +1,15 @@
-import { createHash } from 'node:crypto';
 import { StoreError } from '../../core/errors.js';
-import { createClient, requireScripting, socketOf, type RedisClient, type Socket } from './redis-client.js';
+import {
+  createClient,
+  isCluster,
+  requireScripting,
+  socketOf,
+  type RedisClient,
+  type Socket,
+} from './redis-client.js';
 import { toRedisError } from './redis-errors.js';
-
-/** A script with its digest, computed at its first use. */
-export class Script {
-  #sha: string | undefined;
-  constructor(readonly text: string) {}
-
-  get sha(): string {
-    return (this.#sha ??= createHash('sha1').update(this.text).digest('hex'));
-  }
-}
+import { ReplicatedCalls, type Replicas } from './redis-replicas.js';
+import type { Script } from './redis-script.js';
 
 export interface ConnectionOptions {
   /** Undefined: REDIS_URL or localhost, read at the first use. */
@@ -21,6 +19,8 @@ export interface ConnectionOptions {
   /** ioredis' own options. */
   readonly redis: object | undefined;
   readonly timeoutMs: number;
+  /** Which replicas must hold what is answered; undefined for none. */
+  readonly replicas: Replicas | undefined;
   /** Told once, when a call was answered. */
   readonly onConnected: (client: RedisClient) => void;
 }
@@ -36,6 +36,7 @@ const noop = (): void => undefined;
  */
 export class RedisConnection {
   readonly #options: ConnectionOptions;
+  readonly #replicated: ReplicatedCalls | undefined;
   #client: RedisClient | undefined;
   #opening: Promise<RedisClient> | undefined;
   #lastError: unknown;
@@ -49,18 +50,26 @@ export class RedisConnection {
   constructor(options: ConnectionOptions) {
     this.#options = options;
     if (options.client) this.#client = requireScripting(options.client);
+    if (options.replicas) this.#replicated = new ReplicatedCalls(options.replicas);
   }
 
   /**
    * Runs a script on one key, the first of `args`, and reads its answer. Rejects with a StoreError, transient where the
    * same call may do better in a moment.
+   * @param counts whether somebody relies on the answer, so that the replicas must hold what it says, where any must
    */
-  run<R>(script: Script, args: string[], read: (answer: unknown) => R): Promise<R> {
+  run<R>(
+    script: Script,
+    args: string[],
+    read: (answer: unknown) => R,
+    counts: (value: R) => boolean = Boolean,
+  ): Promise<R> {
     if (this.#closed)
       return Promise.reject(new StoreError('STORE_UNAVAILABLE', 'this RedisStore was closed'));
     const client = this.#client;
-    if (!client) return this.#open().then(() => this.run(script, args, read));
+    if (!client) return this.#open().then(() => this.run(script, args, read, counts));
     this.#began(client);
+    if (this.#replicated) return this.#runReplicated(this.#replicated, client, script, args, read, counts);
     // Not async: a promise less on the path of every call.
     return client.evalsha(script.sha, 1, ...args).then(
       (answer) => this.#answered(client, read, answer),
@@ -86,10 +95,36 @@ export class RedisConnection {
       if (!(error instanceof Error) || !/NOSCRIPT/.test(error.message)) throw error;
       answer = await client.eval(script.text, 1, ...args);
     } catch (cause) {
-      this.#ended(client);
-      throw toRedisError(cause, this.#lastError);
+      throw this.#refused(client, cause);
     }
     return this.#answered(client, read, answer);
+  }
+
+  async #runReplicated<R>(
+    replicated: ReplicatedCalls,
+    client: RedisClient,
+    script: Script,
+    args: string[],
+    read: (answer: unknown) => R,
+    counts: (value: R) => boolean,
+  ): Promise<R> {
+    const held = await replicated.run(client, script, args).catch((cause: unknown) => {
+      throw this.#refused(client, cause);
+    });
+    const value = this.#answered(client, read, held.answer);
+    const { count, timeoutMs } = this.#options.replicas!;
+    if (held.copies >= count || !counts(value)) return value;
+    // As if it had not been answered: whoever sends it again is recognised by the token (G2), and waits again.
+    const message = `${held.copies} of the ${count} replicas of waitForReplicas confirmed it within ${timeoutMs} ms`;
+    throw new StoreError('STORE_UNAVAILABLE', message, { transient: true });
+  }
+
+  #refused(client: RedisClient, cause: unknown): Error {
+    this.#ended(client);
+    const error = toRedisError(cause, this.#lastError);
+    // After a failover this is a replica: only a new connection finds the new master.
+    if (!this.#options.client && /\bREADONLY\b/.test(error.message)) socketOf(client)?.destroy();
+    return error;
   }
 
   /** A client for subscribing, of the same server; the caller closes it. */
@@ -102,9 +137,25 @@ export class RedisConnection {
         'the injected client has no duplicate(): no wake-ups over pub/sub',
       );
     }
-    // Cluster's options are another kind: its duplicate is taken as it is.
-    if (Reflect.get(client, 'isCluster') === true) return client.duplicate();
+    if (isCluster(client)) return this.#openNode(client, overrides);
     return client.duplicate({ lazyConnect: true, ...overrides } as never);
+  }
+
+  /**
+   * A message goes to all nodes of a Cluster, so that a connection to any one of them does. It is given up when it
+   * breaks: the next one goes to another node.
+   */
+  #openNode(cluster: RedisClient, overrides: object): RedisClient {
+    const nodes = cluster.nodes?.('all') ?? [];
+    const ready = nodes.filter(({ status }) => status === 'ready');
+    const among = ready.length > 0 ? ready : nodes;
+    const node = among[Math.floor(Math.random() * among.length)];
+    if (!node?.duplicate) {
+      const message = 'the Cluster client knows no node yet: no wake-ups over pub/sub';
+      throw new StoreError('STORE_UNAVAILABLE', message, { transient: true });
+    }
+    const { keyPrefix } = cluster.options ?? {};
+    return node.duplicate({ lazyConnect: true, ...overrides, keyPrefix, retryStrategy: null } as never);
   }
 
   /** Quits what was opened here, within a bound. */

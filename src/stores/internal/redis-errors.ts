@@ -2,7 +2,7 @@ import { isIdempotencyError, StoreError, type IdempotencyError } from '../../cor
 
 // Redis 6.2 wraps the error of a script's command into a sentence, so that its code stands anywhere.
 const TRANSIENT =
-  /\b(LOADING|READONLY|CLUSTERDOWN|TRYAGAIN|MASTERDOWN|NOREPLICAS|BUSY|MOVED|ASK|UNBLOCKED)\b|Connection is closed|Stream isn't writeable|Command aborted|timed? ?out|retries per request|refresh slots cache|Connection is in|\bE(CONNRESET|CONNREFUSED|PIPE|TIMEDOUT|HOSTUNREACH|NETUNREACH|AI_AGAIN)\b/i;
+  /\b(LOADING|READONLY|CLUSTERDOWN|TRYAGAIN|MASTERDOWN|NOREPLICAS|BUSY|MOVED|ASK|UNBLOCKED)\b|Connection is closed|Stream isn't writeable|Command aborted|timed? ?out|retries per request|refresh slots cache|Cluster redirections|Cluster is|Connection is in|\bE(CONNRESET|CONNREFUSED|PIPE|TIMEDOUT|HOSTUNREACH|NETUNREACH|AI_AGAIN)\b/i;
 
 const ADVICE: readonly [pattern: RegExp, advice: string][] = [
   [/\b(NOAUTH|WRONGPASS)\b|invalid (username|password)/, 'check the user name and password in the URL'],

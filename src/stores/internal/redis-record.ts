@@ -126,10 +126,26 @@ export function stepsText(steps: readonly RecordedStep[]): string {
 function parseSteps(text: string): readonly RecordedStep[] {
   const lines = text.split('\n').filter((line) => line !== '');
   return lines.map((line) => {
-    const [name, payload] = JSON.parse(line) as [string, string | null];
+    const [name, payload] = parseLine(line);
     return { name, payload: payload ?? undefined };
   });
 }
+
+/** @throws StoreError CORRUPT_RECORD */
+function parseLine(line: string): [string, string | null] {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(line);
+  } catch {
+    parsed = undefined;
+  }
+  if (Array.isArray(parsed) && typeof parsed[0] === 'string' && isPayload(parsed[1]))
+    return [parsed[0], parsed[1]];
+  const message = "a recorded step can't be read: look at the record, then forget() or resolve() the key";
+  throw new StoreError('CORRUPT_RECORD', message);
+}
+
+const isPayload = (value: unknown): value is string | null => value === null || typeof value === 'string';
 
 const ZEROS = Array.from({ length: 17 }, (_, count) => '0'.repeat(count));
 

@@ -10,6 +10,8 @@ interface Channel {
   fail(error: Error): void;
 }
 
+/** Between a connection to one node of a Cluster that broke, and the one to the next. */
+const REOPEN_MS = 50;
 const noop = (): void => undefined;
 
 /**
@@ -63,7 +65,8 @@ export class RedisSubscriber {
     if (client) await closeClient(client, this.#timeoutMs);
   }
 
-  async #connect(): Promise<RedisClient> {
+  /** @param missed whether there was a connection before, so that messages may have been missed */
+  async #connect(missed = false): Promise<RedisClient> {
     try {
       const client = await this.#open({
         connectTimeout: this.#timeoutMs,
@@ -75,7 +78,8 @@ export class RedisSubscriber {
       });
       client.on('error', (error) => (this.#lastError = error));
       client.on('message', (name) => this.#channels.get(name)?.wakes.forEach((wake) => wake()));
-      let connectedBefore = false;
+      let connectedBefore = missed;
+      client.on('end', () => this.#ended(client));
       client.on('ready', () => {
         this.#lastError = undefined;
         if (this.#channels.size === 0) socketOf(client)?.unref();
@@ -87,6 +91,17 @@ export class RedisSubscriber {
       this.#opening = undefined;
       throw toRedisError(error, undefined);
     }
+  }
+
+  /** A connection that gave itself up, while somebody waits, is replaced: in a Cluster by one to another node. */
+  #ended(client: RedisClient): void {
+    if (this.#closed || this.#client !== client || this.#channels.size === 0) return;
+    this.#client = undefined;
+    const opening = new Promise<void>((resolve) => setTimeout(resolve, REOPEN_MS)).then(() =>
+      this.#connect(true),
+    );
+    this.#opening = opening;
+    opening.then((next) => void next.connect().catch(noop), noop);
   }
 
   /** Sends one SUBSCRIBE. What a broken connection swallowed is asked again when it is back. */

@@ -57,6 +57,12 @@ local function stepsOf(v)
 end
 `;
 
+/**
+ * Changes nothing, but counts as a write: WAIT of Redis 7.2 and later waits for the connection's own writes only, and what
+ * this answer relies on may have been written over another one.
+ */
+const TOUCH = `redis.pcall('SETRANGE',KEYS[1],0,'1')`;
+
 const WAKE = `redis.pcall('PUBLISH',KEYS[1],'1')`;
 
 /**
@@ -74,7 +80,7 @@ if v then
   local ours=${f('version')}=='1' and #v>=${HEADER_LENGTH} and ${f('digest')}==sub(head,4,9)
   if not ours or status=='C' or status=='F' then
     local t=redis.call('TIME')
-    local counted,hits='${NOT_COUNTED}',ours and tonumber(${f('hits')})
+    local counted,hits='${NOT_COUNTED}',ours and tonumber(string.match(${f('hits')},'^%d+$'))
     if hits and hits<999999 then
       hits=string.format('%06d',hits+1)
       if type(redis.pcall('SETRANGE',KEYS[1],${FIELDS.hits[0]},hits))=='number' then counted=hits end
@@ -135,7 +141,10 @@ if v then
   if ${f('version')}~='1' or #v<114 or ${f('digest')}~=${h('digest')} then return 0 end
   if owner==${h('token')} then
     if status=='T' then return 0 end
-    if status~='P' then return ${settled} end
+    if status~='P' then
+      ${TOUCH}
+      return ${settled}
+    end
     ${own}
   elseif ${f('previous')}==${h('token')} then
     ${passed}
@@ -180,7 +189,10 @@ ${STEPS}
 ${CLOCK}
 ${mayWrite(
   `local steps=stepsOf(v)
-    if string.find(steps,name,1,true) then return 1 end
+    if string.find(steps,name,1,true) then
+      ${TOUCH}
+      return 1
+    end
     local body=sub(v,${HEADER_LENGTH + 1}+#steps)
     steps=(steps=='' and '\\n' or sub(steps,1,-2))..line..'\\n\\n'
     local left=string.format('%.0f',redis.call('PTTL',KEYS[1]))
@@ -261,11 +273,12 @@ end
 return 0
 `;
 
-/** Answers what stands there (`told`), or 0 for absence. */
+/** ARGV: whether a settled record is to be touched. Answers what stands there (`told`), or 0 for absence. */
 const READ = `
 local sub=string.sub
 local v=redis.call('GET',KEYS[1])
 if not v then return 0 end
+if ARGV[1] and ${f('version')}=='1' and ${f('status')}~='P' then ${TOUCH} end
 ${CLOCK}
 return ${told()}
 `;
