@@ -1,4 +1,4 @@
-/** npm run bench:replicas: what `waitForReplicas` costs, on a master and a replica of this machine, and one 1 ms away. */
+/** npx tsx bench/replicas.ts: what `waitForReplicas` costs, on a master and a replica of this machine, and one 1 ms away each way. */
 import { createIdempotency } from 'twiceshy';
 import { RedisStore } from 'twiceshy/redis';
 import { startReplicated } from '../__tests__/support/redis-cluster.js';
@@ -9,7 +9,7 @@ const ROUNDS = 5;
 console.log('| first runs a second (claim, work, settle) | 1 in flight | 64 in flight |\n|---|---|---|');
 for (const [where, link] of [
   ['replica on this machine', undefined],
-  ['replica 1 ms away', new Link(1)],
+  ['replica 1 ms away each way', new Link(1)],
 ] as const) {
   const group = await startReplicated({ replicas: 1, sentinels: 0, ...(link && { link }) });
   const url = `redis://127.0.0.1:${group.master.port}`;

@@ -43,6 +43,9 @@ export class RedisBackend {
   }
 }
 
+/** Making a table, on a machine that is busy. */
+const START_TIMEOUT_MS = 30_000;
+
 /** A PostgreSQL of the run's own. */
 export class PostgresBackend {
   private constructor(
@@ -52,10 +55,14 @@ export class PostgresBackend {
 
   static async start(): Promise<PostgresBackend> {
     const server = await startPostgres();
-    const pool = server.pool({ max: 1 });
-    await new PostgresStore(pool, { listen: false }).createSchema();
-    await pool.end();
-    return new PostgresBackend(server, await Wire.to(Number(new URL(server.url).port || 5432)));
+    try {
+      const pool = server.pool({ max: 1 });
+      await new PostgresStore(pool, { listen: false, timeoutMs: START_TIMEOUT_MS }).createSchema();
+      return new PostgresBackend(server, await Wire.to(Number(new URL(server.url).port || 5432)));
+    } catch (error) {
+      await server.stop();
+      throw error;
+    }
   }
 
   config(poolMax: number, isolation: string): StoreConfig {

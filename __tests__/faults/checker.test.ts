@@ -91,6 +91,22 @@ describe('what is excused is counted, and no violation', () => {
     expect(verdictOf(unrecorded(true)).violations).toEqual(['No lost answer', 'Agreement']);
   });
 
+  test('also after another process has recorded something, until this one has heard of that', () => {
+    const history = book();
+    const call = history.invoke('w1', 'k');
+    const { key, token, fence, ...owner } = history.grant('w1', 'k');
+    const value = history.effect({ key, token, fence, ...owner }, call);
+    history.note('w1', { is: 'unrecorded', key, token, fence });
+    history.answer('k', call, { how: 'success', value, recorded: false, token });
+    const other = history.pass(TERMS.leaseMs).run('w2', 'k');
+    const joiner = history.invoke('w1', 'k');
+    history.answer('k', joiner, { how: 'success', value, recorded: true, token }).heal({ k: other });
+    expect(verdictOf(history)).toEqual({ violations: [], excused: ['No lost answer', 'Agreement'] });
+
+    history.duplicate('w3', 'k', value);
+    expect(verdictOf(history).violations).toEqual(['No lost answer', 'Agreement']);
+  });
+
   test('calls of a process that was killed, and the time that a process was stopped', () => {
     const killed = book();
     killed.invoke('w1', 'k');

@@ -32,7 +32,7 @@ afterEach(async () => {
 
 function connect(options: object = {}): Cluster {
   const client = new Cluster(cluster.startupNodes, {
-    slotsRefreshTimeout: 2_000,
+    slotsRefreshTimeout: 900,
     // A refresh that ends after disconnect() would set its timer again.
     slotsRefreshInterval: 0,
     redisOptions: { disconnectTimeout: 50 },

@@ -105,7 +105,7 @@ export class Worker {
 }
 
 /** The promise's value, or `late`. */
-export async function within<T>(promise: Promise<T>, timeoutMs: number): Promise<T | 'late'> {
+async function within<T>(promise: Promise<T>, timeoutMs: number): Promise<T | 'late'> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<'late'>((resolve) => (timer = setTimeout(resolve, timeoutMs, 'late')));
   try {

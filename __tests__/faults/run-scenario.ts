@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { check, traceOf, type Terms, type Verdict } from './checker/check.js';
-import { Crew, within } from './crew.js';
+import { Crew } from './crew.js';
 import { readHistory, Recorder, sharedMs, type HistoryEvent } from './history.js';
 import type { Act, World } from './nemesis.js';
 import { Random, seedOf } from './random.js';
@@ -14,7 +14,6 @@ const LEASE_MS = 400;
 const STORE_TIMEOUT_MS = 300;
 const WAIT_TIMEOUT_MS = 2_500;
 const PROBE_TIMEOUT_MS = 15_000;
-const STAGE_TIMEOUT_MS = 60_000;
 
 export interface RunOptions {
   readonly bundle: string;
@@ -35,13 +34,12 @@ export interface Outcome extends Verdict {
 /** One run: workers, nemesis, healing, and then every key is asked for by everybody who is left and by a newcomer. */
 export async function runScenario(scenario: Scenario, options: RunOptions): Promise<Outcome> {
   const seed = seedOf(options.seed, scenario.name);
+  const terms: Terms = { ...termsOf(scenario), slackMs: options.slackMs };
+  // First, so that servers which do not start leave nothing behind.
+  const stage = await scenario.setTheStage();
   const folder = mkdtempSync(join(tmpdir(), 'twiceshy-run-'));
   const path = join(folder, 'history.jsonl');
   const recorder = new Recorder(path, 'nemesis');
-  const terms: Terms = { ...termsOf(scenario), slackMs: options.slackMs };
-  const stage = await within(scenario.setTheStage(), STAGE_TIMEOUT_MS);
-  if (stage === 'late')
-    throw new Error(`${scenario.name}: its servers did not start in ${STAGE_TIMEOUT_MS} ms`);
   const crew = crewOf(scenario, stage, { ...options, seed, path, recorder });
   try {
     await Promise.all(Array.from({ length: WORKERS }, () => crew.hire()));

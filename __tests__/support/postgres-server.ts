@@ -114,7 +114,12 @@ async function launch(bin: string, data: string, port: number, user: User): Prom
   });
   let log = '';
   server.stderr.on('data', (chunk: Buffer) => (log = (log + chunk.toString()).slice(-2_000)));
-  await untilReady(server, port, () => log);
+  try {
+    await untilReady(server, port, () => log);
+  } catch (error) {
+    await crash(server);
+    throw error;
+  }
   return server;
 }
 

@@ -60,6 +60,7 @@ class Group {
       lazyConnect: true,
       maxRetriesPerRequest: 0,
       retryStrategy: () => 50,
+      disconnectTimeout: 50,
     });
     admin.on('error', () => undefined);
     const node = {

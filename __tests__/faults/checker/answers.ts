@@ -12,6 +12,8 @@ const LOSS = 'the store had lost its data in between';
 /** What says only that the store could not be asked: no answer at all, so none that is wrong. */
 const NO_ANSWER = new Set(['STORE_UNAVAILABLE']);
 
+const UNRECORDED = 'the answer was marked unrecorded';
+
 /** The successes of a key that their callers may take as recorded, in the order they were told. */
 function recordedAnswers(story: KeyStory): Recorded[] {
   return story.calls
@@ -44,10 +46,18 @@ export function noLostAnswer(stories: Stories): Finding[] {
       if (!known || !call.answer) return [];
       const what = lost(call, call.answer, known, attempts);
       if (what === undefined) return [];
-      const excuse = stories.lostBetween(known.from, call.answer.at) ? LOSS : undefined;
+      const isLost = stories.lostBetween(known.from, call.answer.at);
+      const excuse = isLost ? LOSS : isOwnUnrecorded(call, story) ? UNRECORDED : undefined;
       return [{ property: 'No lost answer', key: story.key, what, excuse }];
     });
   });
+}
+
+/** Whether it got what its own process had finished and could not record yet, though others had recorded something since. */
+function isOwnUnrecorded({ invoke, answer }: Call, story: KeyStory): boolean {
+  const attempt = story.attempts.get(answer?.token ?? '');
+  const isCopy = attempt?.started?.by === invoke.by && attempt.started.call !== invoke.call;
+  return answer?.how === 'success' && isCopy && !isRecorded(answer, story);
 }
 
 function lost(
@@ -91,7 +101,7 @@ function unrecorded(story: KeyStory): Finding[] {
   return story.calls.flatMap(({ invoke, answer }): Finding[] => {
     if (answer?.how !== 'success' || isRecorded(answer, story) || values.has(answer.value ?? '')) return [];
     const what = `${invoke.call} was told "${answer.value}", unrecorded; others "${[...values].join('", "')}"`;
-    return [{ property: 'Agreement', key: story.key, what, excuse: 'the answer was marked unrecorded' }];
+    return [{ property: 'Agreement', key: story.key, what, excuse: UNRECORDED }];
   });
 }
 
