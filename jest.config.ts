@@ -27,6 +27,8 @@ const config: Config = {
   },
   setupFilesAfterEnv: ['<rootDir>/__tests__/support/no-leaks.ts'],
   testTimeout: 20_000,
+  // Most of a test is waiting for servers and processes: as many at once as there are cores.
+  maxWorkers: '100%',
 };
 
 export default config;

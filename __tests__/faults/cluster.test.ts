@@ -15,7 +15,12 @@ if (!isLong)
 let cluster: TestCluster;
 let shared: Cluster;
 let isOver = false;
+/** Those of ioredis' connections to dead nodes, too, which it keeps for some seconds. */
+const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
+let timersBefore = 0;
+
 beforeAll(async () => {
+  timersBefore = timers();
   cluster = await startCluster();
   shared = connect();
 }, 240_000);
@@ -23,7 +28,8 @@ afterAll(async () => {
   isOver = true;
   shared.disconnect();
   await cluster.stop();
-});
+  await until('ioredis lets go of its timers', async () => timers() <= timersBefore, 15_000);
+}, 60_000);
 
 const open: (() => Promise<void>)[] = [];
 afterEach(async () => {

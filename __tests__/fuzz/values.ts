@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 
-export const PROTOTYPE_NAMES = [
+const PROTOTYPE_NAMES = [
   ...['__proto__', 'constructor', 'prototype', 'toString', 'valueOf', 'hasOwnProperty', 'then', 'toJSON'],
   ...['__defineGetter__', '__lookupSetter__', 'isPrototypeOf', '$', '$Date', '$Class', '$Object', '~'],
 ];
