@@ -9,8 +9,6 @@ import { startCluster, until, type Node, type TestCluster } from '../support/red
 import { isLong } from './cluster-cases.js';
 
 jest.setTimeout(240_000);
-if (!isLong)
-  process.stderr.write('Cluster: the contract with waitForReplicas runs with TWICESHY_FAULTS=long only\n');
 
 let cluster: TestCluster;
 let shared: Cluster;
@@ -52,14 +50,12 @@ function connect(options: object = {}): Cluster {
 
 const contract = { histories: isLong ? 100 : 10, shortLeaseMs: 100, patienceMs: 30_000 };
 describeStoreContract('RedisStore over a Redis Cluster', () => ({ store: new RedisStore(shared) }), contract);
-if (isLong) {
-  const options = { waitForReplicas: { count: 1, timeoutMs: 1_000 } };
-  describeStoreContract(
-    'RedisStore over a Redis Cluster, with waitForReplicas',
-    () => ({ store: new RedisStore({ client: shared, ...options }) }),
-    contract,
-  );
-}
+const waiting = { waitForReplicas: { count: 1, timeoutMs: 1_000 } };
+describeStoreContract(
+  'RedisStore over a Redis Cluster, with waitForReplicas',
+  () => ({ store: new RedisStore({ client: shared, ...waiting }) }),
+  contract,
+);
 
 /** A process: an engine on a store and a Cluster client of its own. */
 function processOn(options: Partial<RedisStoreOptions> = {}, clusterOptions: object = {}): Idempotency {
@@ -132,7 +128,7 @@ describe('wake-ups through a Cluster', () => {
 
 describe.each([
   ['without waitForReplicas', {}],
-  ['with waitForReplicas', { waitForReplicas: { count: 1, timeoutMs: 1_000 } }],
+  ['with waitForReplicas', waiting],
 ])('a slot that moves to another node, %s', (title, options) => {
   test('G1, G6: running, waiting and later callers agree, before, during (ASK) and after (MOVED)', async () => {
     const [owner, other] = [processOn(options), processOn(options)];

@@ -177,3 +177,25 @@ test(
     ),
   TEST_MS,
 );
+
+test.each<[unknown, RegExp]>([
+  [null, /a URL, options, or an ioredis client/],
+  [5, /a URL, options, or an ioredis client/],
+  [{ url: '' }, /url/],
+  [{ client: null }, /evalsha/],
+  [{ client: {} }, /evalsha/],
+  [{ redis: 'redis://' }, /redis is no object/],
+  [{ timeoutMs: 0 }, /timeoutMs/],
+  [{ timeoutMs: NaN }, /timeoutMs/],
+  [{ onWarning: 'log' }, /onWarning/],
+  [{ waitForReplicas: 0 }, /waitForReplicas/],
+  [{ waitForReplicas: '1' }, /waitForReplicas/],
+  [{ waitForReplicas: { timeoutMs: 5 } }, /waitForReplicas/],
+  // WAIT with 0 would wait for ever.
+  [{ waitForReplicas: { count: 1, timeoutMs: 0 } }, /waitForReplicas.timeoutMs/],
+  [{ waitForReplicas: 1, client: { evalsha: () => 1, eval: () => 1 } }, /pipeline/],
+])('RedisStore(%p) is INVALID_OPTIONS', (given, words) => {
+  const make = () => new RedisStore(given as never);
+  expect(make).toThrow(expect.objectContaining({ code: 'INVALID_OPTIONS' }));
+  expect(make).toThrow(words);
+});

@@ -84,6 +84,11 @@ async function writeTemplates(): Promise<Buffer[]> {
     },
     (key) =>
       client.set(placeOf(key).address, '{"status":"success","context":{"charge":"ch_1"}}', 'PX', 60_000),
+    async (key) => {
+      const lease = await claim(key);
+      await store.step(placeOf(key), lease, step);
+      await store.settle(placeOf(key), { ...lease, steps: [step] }, { ...FAILED, final: false, failures: 1 });
+    },
   ];
   return Promise.all(
     makers.map(async (make) => {
@@ -98,11 +103,14 @@ async function writeTemplates(): Promise<Buffer[]> {
 async function askEverything(key: string): Promise<End[]> {
   const place = placeOf(key);
   const strange: Lease = { ...(await claim(freshKey())), steps: [{ name: 'other', payload: '1' }] };
+  const owner =
+    ((await client.type(place.address)) === 'string' ? await client.get(place.address) : '') ?? '';
   const ends: End[] = [];
   for (const ask of [
     () => store.read(place),
     () => store.claim(place, { ...LEASE, token: newToken(), replacing: undefined }),
     () => store.claim(place, { ...LEASE, token: newToken(), replacing: newToken() }),
+    () => store.claim(place, { ...LEASE, token: newToken(), replacing: owner.slice(34, 50) }),
     () => store.renew(place, strange),
     () => store.step(place, strange, { name: 'mine', payload: '2' }),
     () => store.settle(place, { ...strange, fence: 1 }, DONE),
@@ -130,7 +138,7 @@ interface Damage {
 }
 
 const damage: fc.Arbitrary<Damage> = fc.record({
-  template: fc.nat({ max: 7 }),
+  template: fc.nat({ max: 8 }),
   flips: fc.array(fc.record({ at: fc.nat({ max: 400 }), bit: fc.nat({ max: 7 }) }), { maxLength: 3 }),
   cut: fc.option(fc.nat({ max: 300 }), { nil: undefined }),
   insert: fc.option(fc.record({ at: fc.nat({ max: 200 }), bytes: fc.uint8Array({ maxLength: 20 }) }), {
@@ -252,3 +260,18 @@ test(
   },
   TEST_MS,
 );
+
+test('a failed record whose steps are damaged is CORRUPT_RECORD, and its claim holds nobody up (G8)', async () => {
+  const key = freshKey();
+  const { address } = placeOf(key);
+  const value = templates[8]!.toString().replace('["reserve",', '["reserve";');
+  await client.set(address, value, 'PX', 60_000);
+  let runs = 0;
+  const end = await endOf(() => idempotency.run(key, () => ++runs));
+  expect(end).toMatchObject({ error: { code: 'CORRUPT_RECORD' } });
+  expect(runs).toBe(0);
+  // What was claimed is withdrawn: the record is as it was, but for the mark of the withdrawn token.
+  for (let round = 0; round < 500 && (await client.get(address))?.[1] !== 'R'; round++)
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  expect((await client.get(address))?.slice(114)).toBe(value.slice(114));
+});
