@@ -6,7 +6,6 @@ import { BrokenStore } from './broken-store.js';
 import type { StoreConfig } from './worker-config.js';
 
 const TIMEOUT_MS = 300;
-const CONNECT_MS = 5_000;
 
 /** The store of a worker, and how it is closed. */
 export function openStore(config: StoreConfig): { store: LeaseStore; close(): Promise<void> } {
@@ -19,8 +18,7 @@ export function openStore(config: StoreConfig): { store: LeaseStore; close(): Pr
   const pool = new Pool({
     connectionString: config.url,
     max: config.poolMax,
-    // A busy machine may need longer to start a session than one call may take: the next call has it then.
-    connectionTimeoutMillis: CONNECT_MS,
+    connectionTimeoutMillis: TIMEOUT_MS,
     options: `-c default_transaction_isolation=${config.isolation.replace(' ', '\\ ')}`,
   });
   // The server ends connections in these tests: that is no error of anybody's.
