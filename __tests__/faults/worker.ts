@@ -14,7 +14,7 @@ const STALL_MS = 60;
 
 const config = JSON.parse(process.argv[2] ?? '') as WorkerConfig;
 const recorder = new Recorder(config.history, config.id);
-const opened = openStore(config.store);
+const opened = openStore(config.store, config.storeTimeoutMs);
 const store = new RecordingStore(opened.store, recorder, (address) => address.split(':').at(-1) ?? address);
 const idempotency = createIdempotency({
   store,
