@@ -67,11 +67,21 @@ export class PostgresDatabase {
     timeoutMs: number,
   ): Promise<Record<string, unknown>[]> {
     const statement = this.#statements[kind][name];
+    const bounded = { ...values, lock_ms: lockWithin(values.lock_ms, timeoutMs) };
     const { rows } = await executor.query({
       text: statement.text,
-      values: statement.values.map((value) => values[value] ?? null),
+      values: statement.values.map((value) => bounded[value] ?? null),
       query_timeout: timeoutMs,
     });
     return rows as Record<string, unknown>[];
   }
+}
+
+/**
+ * A wait for a row ends at the server before its answer is given up here. Otherwise the connection is dropped, and its session
+ * stays in the queue for the row beside the one that takes its place, until the server has no more to give.
+ */
+function lockWithin(lockMs: Values['lock_ms'], timeoutMs: number): string | null {
+  if (lockMs === null || lockMs === undefined) return null;
+  return String(Math.min(Number(lockMs), Math.ceil(timeoutMs / 2)));
 }
