@@ -1,9 +1,11 @@
 /** 96 random bits: two attempts never share a token. */
 const TOKEN_LENGTH = 16;
-const TOKEN_BYTES = 12;
 const POOL_TOKENS = 256;
+const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
 
-const bytes = new Uint8Array(TOKEN_BYTES * POOL_TOKENS);
+const codes = Uint8Array.from(ALPHABET, (character) => character.charCodeAt(0));
+const bytes = new Uint8Array(TOKEN_LENGTH * POOL_TOKENS);
+const decoder = new TextDecoder();
 let pool = '';
 let used = 0;
 
@@ -11,8 +13,9 @@ let used = 0;
 export function newToken(): string {
   // One system call and one text for many tokens: this is on the path of every run.
   if (used === pool.length) {
-    const text = btoa(String.fromCharCode(...globalThis.crypto.getRandomValues(bytes)));
-    pool = text.replaceAll('+', '-').replaceAll('/', '_');
+    globalThis.crypto.getRandomValues(bytes);
+    for (let i = 0; i < bytes.length; i++) bytes[i] = codes[bytes[i]! & 63]!;
+    pool = decoder.decode(bytes);
     used = 0;
   }
   return pool.slice(used, (used += TOKEN_LENGTH));

@@ -18,6 +18,8 @@ export interface Namespace {
 }
 
 const cache = new Map<string, Namespace>();
+/** Most calls are for the same namespace as the one before: four comparisons instead of three checks and a hash. */
+let latest: (NamespaceParts & { readonly namespace: Namespace }) | undefined;
 
 /**
  * `prefix:name:` without a scope, `prefix:scope:name:` with one. The digest covers the parts themselves, since
@@ -26,15 +28,19 @@ const cache = new Map<string, Namespace>();
  * @throws UsageError `INVALID_OPTIONS` for a part that is empty, too long or holds control characters.
  */
 export function composeNamespace({ prefix, scope, name }: NamespaceParts): Namespace {
+  if (latest && latest.name === name && latest.scope === scope && latest.prefix === prefix)
+    return latest.namespace;
   checkPart('prefix', prefix, 128);
   checkPart('name', name, 128);
   if (scope !== undefined) checkPart('scope', scope, 256);
   // No part holds a NUL, and no scope is empty.
   const id = `${prefix}\0${scope ?? ''}\0${name}`;
-  return remember(cache, id, () => {
+  const namespace = remember(cache, id, () => {
     const middle = scope === undefined ? '' : `${encodeURIComponent(scope)}:`;
     return { head: `${prefix}:${middle}${name}:`, digest: digestOf(prefix, scope, name) };
   });
+  latest = { prefix, scope, name, namespace };
+  return namespace;
 }
 
 /** Where the record of a (checked) key lives. The key comes last and unescaped, as in the plain recipe. */

@@ -197,8 +197,10 @@ export class RedisConnection {
     if (this.#options.client) return;
     if (client.status === 'end') void client.connect().catch(noop);
     const socket = socketOf(client);
-    if (socket) this.#batch(socket);
-    if (this.#inFlight++ > 0) return;
+    if (this.#inFlight++ > 0) {
+      if (socket) this.#batch(socket);
+      return;
+    }
     socket?.ref();
     this.#watchdog ??= this.#watch(client);
   }

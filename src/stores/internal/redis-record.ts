@@ -55,7 +55,7 @@ export const HEADER_LENGTH = 114;
 export const NO_TOKEN = '-'.repeat(16);
 
 const WELL_FORMED = /^1[PCFRT][rcb][vnpVNP][-saw][\w-]{6}\d{20}[\da-z]{3}[\w-]{32}\d{32}[\w-]{16}/;
-const IDENTIFIERS = /^[\w-]{38}$/;
+const CLAIM_HEAD = /^1P[rcb][\w-]{38}$/;
 const RULE_OF: Record<string, AbandonedRule> = { r: 'retry', c: 'reconcile', b: 'block' };
 const RULE_CHAR: Record<AbandonedRule, string> = { retry: 'r', reconcile: 'c', block: 'b' };
 const NO_HITS = '000000';
@@ -69,10 +69,10 @@ const VALUE_AT = 36;
 
 /** What the claim script puts in its places: the parts of a new header, and the token to replace; undefined where they don't fit. */
 export function claimHead(key: StoreKey, request: ClaimRequest): string | undefined {
-  const fingerprint = request.fingerprint ?? NO_TOKEN;
-  if (!IDENTIFIERS.test(request.token + key.digest + fingerprint)) return undefined;
-  const { onAbandoned, token, replacing } = request;
-  return '1P' + RULE_CHAR[onAbandoned] + key.digest + fingerprint + token + (replacing ?? '');
+  const { onAbandoned, token, replacing, fingerprint } = request;
+  const head = '1P' + RULE_CHAR[onAbandoned] + key.digest + (fingerprint ?? NO_TOKEN) + token;
+  if (key.digest.length !== 6 || token.length !== 16 || !CLAIM_HEAD.test(head)) return undefined;
+  return replacing === undefined ? head : head + replacing;
 }
 
 /** The refusal of identifiers that would break the header. */
