@@ -104,6 +104,33 @@ describe('G8: nothing hangs, nothing is left behind', () => {
     await expect(process().run('k', () => 'fresh')).resolves.toBe('fresh');
   });
 
+  test('nor one that is executed after its withdrawal met another attempt: a withdrawal is said twice', async () => {
+    const { store, process } = world();
+    const other = process();
+    const gate = deferred();
+    const started = nextEvent(other, 'miss');
+    const running = other.run('k', () => gate.promise, { remember: () => 'release' });
+    await started;
+
+    const one = process({ storeTimeout: 30 });
+    const [late, met, arrived] = [deferred(), deferred(), deferred()];
+    let withdrawals = 0;
+    one.faulty.faults.claim = (moment) => (moment === 'sent' ? late.promise : void arrived.resolve());
+    one.faulty.faults.release = (moment) => {
+      if (moment === 'answered') return void met.resolve();
+      return ++withdrawals === 2 ? arrived.promise : undefined;
+    };
+    expect(await errorOf(one.run('k', () => 'ran'))).toMatchObject({ code: 'STORE_UNAVAILABLE' });
+    await met.promise;
+    gate.reject(new Error('invalid'));
+    await errorOf(running);
+    late.resolve();
+    await arrived.promise;
+    await one.close();
+    expect(await store.read(placeOf('k'))).toBeUndefined();
+    await expect(process().run('k', () => 'fresh')).resolves.toBe('fresh');
+  });
+
   test('a wait ends in IDEMPOTENCY_TIMEOUT, and the timeout never bounds the work', async () => {
     const { process } = world();
     const gate = deferred<string>();

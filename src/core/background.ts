@@ -8,6 +8,8 @@ const LONGEST_RETRY_MS = 5_000;
 export interface Chore {
   readonly operation: string;
   readonly command: () => Promise<unknown>;
+  /** Not before this long has passed. @default 0 */
+  readonly afterMs?: number;
   /** The deadline of each try. */
   readonly timeoutMs: number;
   /** Given up after this long: by then nobody could be misled any more. */
@@ -38,6 +40,7 @@ export class Background {
   }
 
   async #insist(chore: Chore): Promise<void> {
+    if (chore.afterMs !== undefined) await pause(chore.afterMs, false);
     const startedMs = monotonicMs();
     for (let retryMs = FIRST_RETRY_MS; ; retryMs = Math.min(retryMs * 2, LONGEST_RETRY_MS)) {
       try {

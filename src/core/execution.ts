@@ -223,11 +223,17 @@ export class Execution<T> implements Leaseholder, StepHolder {
   }
 }
 
-/** Undoes a claim in the background, also one that the store has yet to execute. */
+/**
+ * Undoes a claim in the background, also one that the store has yet to execute. The store keeps a mark for such a one, but
+ * not in the record of another attempt that runs just then: so one that undid nothing is said again a deadline later, when
+ * what was on its way has arrived.
+ */
 export function withdraw<T>(parts: EngineParts, { key, policy }: Operation<T>, token: string): void {
+  const { storeTimeoutMs } = policy;
   const command = () => parts.store.release(key, token);
-  const patience = patienceOf(policy, policy.storeTimeoutMs);
-  parts.background.start({ operation: 'withdraw a claim', command, ...patience });
+  const chore = { operation: 'withdraw a claim', command, ...patienceOf(policy, storeTimeoutMs) };
+  const again = () => parts.background.start({ ...chore, afterMs: storeTimeoutMs });
+  parts.background.start({ ...chore, onDone: (undone) => (undone === true ? undefined : again()) });
 }
 
 /** How long the store is told in the background what it could not be told in time. */
