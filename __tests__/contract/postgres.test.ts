@@ -26,6 +26,6 @@ describeStoreContract('PostgresStore on sessions that are serializable by defaul
 
 describeStoreContract(
   'PostgresStore behind a pooler in transaction mode',
-  () => ({ store: new PostgresStore(pooler, { listen: false }) }),
+  () => ({ store: new PostgresStore(pooler, { listen: false, onWarning: () => undefined }) }),
   { skip: { 'wake-ups': 'a pooler in transaction mode has no LISTEN: waiters poll' } },
 );

@@ -4,6 +4,7 @@ import type { Attempt } from '../../src/core/attempt.js';
 import { isIdempotencyError } from '../../src/core/errors.js';
 import type { Answer, Outcome } from '../../src/core/outcome.js';
 import { sharedMs, type AnswerTold, type HistoryEvent, type Recorder } from './history.js';
+import { inTurn } from './in-turn.js';
 import { Random } from './random.js';
 import type { RecordingStore } from './recording-store.js';
 import { keyAt, newestKey, type WorkerConfig } from './worker-config.js';
@@ -13,6 +14,8 @@ const OLD_KEY_SHARE = 0.15;
 const FAILURE_SHARE = 0.1;
 const PROBE_WORK_MS = 10;
 const PROBE_PAUSE_MS = 20;
+/** What is asked is whether a key can be had at all, not what a busy machine does with all of them at once. */
+const PROBES_AT_ONCE = 5;
 
 const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
@@ -52,7 +55,7 @@ export class Callers {
     this.#stopped = true;
     const last = newestKey(this.config, sharedMs());
     const keys = Array.from({ length: last + 1 }, (_, index) => keyAt(index));
-    await Promise.all(keys.map((key) => this.#callUntilAnswered(key)));
+    await Promise.all(inTurn(keys, PROBES_AT_ONCE, (key) => this.#callUntilAnswered(key)));
     await this.#running;
   }
 

@@ -16,15 +16,17 @@ export function openStore(
     const store = new BrokenStore(real, config.url, config.broken);
     return { store, close: () => store.close() };
   }
+  // As by default: a statement may take longer than the call that sent it, since a new session costs a busy server more.
+  const patientMs = 3 * timeoutMs;
   const pool = new Pool({
     connectionString: config.url,
     max: config.poolMax,
-    connectionTimeoutMillis: timeoutMs,
+    connectionTimeoutMillis: patientMs,
     options: `-c default_transaction_isolation=${config.isolation.replace(' ', '\\ ')}`,
   });
   // The server ends connections in these tests: that is no error of anybody's.
   pool.on('error', () => undefined);
-  const store = new PostgresStore(pool, { timeoutMs, listen: config.poolMax >= 3 });
+  const store = new PostgresStore(pool, { timeoutMs: patientMs, listen: config.poolMax >= 3 });
   const close = async () => {
     await store.close();
     await pool.end();

@@ -1,9 +1,10 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { createIdempotency } from '../../src/index.js';
 import type { LeaseStore } from '../../src/core/store.js';
-import type { PostgresStore } from '../../src/stores/postgres.js';
+import { PostgresStore } from '../../src/stores/postgres.js';
 import { deferred, errorOf } from '../support/deferred.js';
 import { Bench } from './postgres-bench.js';
+import { watchedPool } from './postgres-watched-pool.js';
 import { claim, DONE, request } from './redis-steps.js';
 
 let bench: Bench;
@@ -40,7 +41,7 @@ describe('a connection that is lost in the middle of an operation', () => {
       const store = bench.store({ url: proxy.url });
       const key = place();
       const own = await claim(store, key);
-      const lost = proxy.lose('answer', 'WITH clock');
+      const lost = proxy.lose('answer', 'twiceshy_');
       const error = await errorOf(run(store, key, own));
       await lost;
       expect(error).toMatchObject(unavailable);
@@ -57,7 +58,7 @@ describe('a connection that is lost in the middle of an operation', () => {
     const store = bench.store({ url: proxy.url });
     const key = place();
     const own = await claim(store, key);
-    const lost = proxy.lose('question', 'WITH clock');
+    const lost = proxy.lose('question', 'twiceshy_');
     expect(await errorOf(run(store, key, own))).toMatchObject(unavailable);
     await lost;
     expect(await store.read(key)).toMatchObject({ token: own.token, status: 'IN_PROGRESS' });
@@ -256,20 +257,16 @@ describe('wake-ups', () => {
   });
 
   test('a full queue of wake-ups stops nobody from settling', async () => {
-    const pool = bench.pool;
     let refusals = 0;
-    const { PostgresStore: Store } = await import('../../src/stores/postgres.js');
-    const store = new Store({
-      query: async (query) => {
-        if (!query.text.includes('pg_notify')) return await pool.query(query);
-        refusals++;
-        throw Object.assign(new Error('too many notifications in the NOTIFY queue'), {
-          code: '54000',
-          severity: 'ERROR',
-        });
-      },
-      connect: () => pool.connect(),
+    const full = watchedPool(bench.pool, async (query, send) => {
+      if (!query.text.includes('pg_notify')) return await send(query);
+      refusals++;
+      throw Object.assign(new Error('too many notifications in the NOTIFY queue'), {
+        code: '54000',
+        severity: 'ERROR',
+      });
     });
+    const store = new PostgresStore(full);
     const key = place();
     expect(await store.settle(key, await claim(store, key), DONE)).toBe(true);
     expect(refusals).toBe(1);

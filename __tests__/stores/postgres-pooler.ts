@@ -53,6 +53,7 @@ export class TransactionPooler implements PostgresPool {
 }
 
 function refuseSessionState({ text, ...rest }: PostgresQuery): void {
-  const asks = /^\s*(LISTEN|UNLISTEN|PREPARE|SET (?!LOCAL))/i.test(text) || 'name' in rest;
-  if (asks) throw new Error(`a pooler in transaction mode can't keep this: ${text}`);
+  if ('name' in rest) throw Object.assign(new Error('no such prepared statement'), { code: '26000' });
+  if (/^\s*(LISTEN|UNLISTEN|PREPARE|SET (?!LOCAL))/i.test(text))
+    throw new Error(`a pooler in transaction mode can't keep this: ${text}`);
 }

@@ -14,7 +14,8 @@ beforeAll(async () => void (server = await startPostgres()));
 afterAll(() => server.stop());
 
 test('G8: nobody stays in the queue for a row after its call was given up: the server ends the wait first', async () => {
-  const store = new PostgresStore(server.pool(), { timeoutMs: TIMEOUT_MS, listen: false });
+  const pool = server.pool({ max: 1 });
+  const store = new PostgresStore(pool, { timeoutMs: TIMEOUT_MS, listen: false });
   await store.createSchema();
   const key = placeOf('k');
   const terms = {
@@ -34,8 +35,25 @@ test('G8: nobody stays in the queue for a row after its call was given up: the s
     const error = await errorOf(call());
     expect(error).toMatchObject({ code: 'STORE_UNAVAILABLE', cause: { code: LOCK_NOT_AVAILABLE } });
   }
+  // The server has answered: the session is as good as before, and a new one would cost a busy server far more.
+  expect(pool.totalCount).toBe(1);
   await holder.query('ROLLBACK');
   holder.release();
   expect(await store.renew(key, lease)).not.toBe(false);
+  await store.close();
+});
+
+test('G8: a call that got no connection in time is not executed when there is one', async () => {
+  const pool = server.pool({ max: 1 });
+  const store = new PostgresStore(pool, { timeoutMs: 50, listen: false });
+  await store.createSchema();
+  const key = placeOf('late');
+  const holder = await pool.connect();
+  const claim = { token: newToken(), replacing: undefined, leaseMs: 60_000, unsettledRetentionMs: 60_000 };
+  const error = await errorOf(store.claim(key, { ...claim, onAbandoned: 'retry', fingerprint: undefined }));
+  expect(error).toMatchObject({ code: 'STORE_UNAVAILABLE', transient: true });
+  holder.release();
+  await pool.query('SELECT 1');
+  expect(await store.read(key)).toBeUndefined();
   await store.close();
 });

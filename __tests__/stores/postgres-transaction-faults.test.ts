@@ -207,7 +207,7 @@ describe('a connection that is lost', () => {
     await nothingKept(key);
   });
 
-  test.each(['WITH clock', 'SAVEPOINT', 'BEGIN'])(
+  test.each(['twiceshy_', 'SAVEPOINT', 'BEGIN'])(
     'when the answer to %s is lost, the claim is made again, and all runs once',
     async (text) => {
       const [key, proxy] = [bench.key(), await bench.proxy()];
@@ -229,7 +229,7 @@ describe('a connection that is lost', () => {
     const first = heldWork(key);
     const answer = errorOf(store.transaction(key, first.work));
     await first.begun;
-    const lost = proxy.lose('answer', 'WITH clock');
+    const lost = proxy.lose('answer', 'twiceshy_');
     first.letGo();
     await lost;
     expect(await answer).toMatchObject({ code: 'STORE_UNAVAILABLE', transient: true });

@@ -1,9 +1,10 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { createIdempotency } from '../../src/index.js';
-import { PostgresStore, sqlFor, type PostgresPool, type PostgresQuery } from '../../src/stores/postgres.js';
+import { PostgresStore, sqlFor } from '../../src/stores/postgres.js';
 import { errorOf } from '../support/deferred.js';
 import { startPostgres } from '../support/postgres-server.js';
 import { Bench } from './postgres-bench.js';
+import { watchedPool } from './postgres-watched-pool.js';
 import { claim, DONE, request } from './redis-steps.js';
 
 let bench: Bench;
@@ -210,15 +211,11 @@ describe('keys and values', () => {
 
 describe('round trips', () => {
   test('G1: claim, renew, step, settle, release and read are one statement each', async () => {
-    const pool = bench.server.pool();
     const sent: string[] = [];
-    const counting: PostgresPool = {
-      query: (query: PostgresQuery) => {
-        sent.push(query.text);
-        return pool.query(query);
-      },
-      connect: () => pool.connect(),
-    };
+    const counting = watchedPool(bench.server.pool(), (query, send) => {
+      sent.push(query.text);
+      return send(query);
+    });
     const store = new PostgresStore(counting);
     const key = place();
     const lease = await claim(store, key);
@@ -238,6 +235,46 @@ describe('round trips', () => {
       await step();
       expect([what, sent.length]).toEqual([what, 1]);
     }
+  });
+
+  test('a statement is planned once a connection', async () => {
+    const named: (string | undefined)[] = [];
+    const pool = bench.server.pool({ max: 1 });
+    const store = new PostgresStore(
+      watchedPool(pool, (query, send) => {
+        named.push(query.name);
+        return send(query);
+      }),
+      { listen: false },
+    );
+    for (const key of [place(), place()]) await store.settle(key, await claim(store, key), DONE);
+    const { rows } = await pool.query('SELECT name FROM pg_prepared_statements ORDER BY name');
+    expect(rows.map(({ name }: { name: string }) => name)).toEqual(named.slice(0, 2).sort());
+    expect(named.slice(2)).toEqual(named.slice(0, 2));
+  });
+
+  test('not where connections keep no plans: it finds out, says so once, and goes on', async () => {
+    const pool = bench.server.pool({ max: 1 });
+    const warnings: string[] = [];
+    const store = new PostgresStore(pool, {
+      listen: false,
+      onWarning: (message) => void warnings.push(message),
+    });
+    const [key, other] = [place(), place()];
+    const lease = await claim(store, key);
+    await pool.query('DEALLOCATE ALL');
+    expect((await store.claim(key, request())).kind).toBe('existing');
+    expect(await store.settle(key, lease, DONE)).toBe(true);
+    await claim(store, other);
+    expect(warnings).toEqual([expect.stringContaining('prepare: false')]);
+    const { rows } = await pool.query('SELECT name FROM pg_prepared_statements');
+    expect(rows).toEqual([]);
+  });
+
+  test('nor with prepare: false', async () => {
+    const pool = bench.server.pool({ max: 1 });
+    await claim(new PostgresStore(pool, { listen: false, prepare: false }), place());
+    expect((await pool.query('SELECT name FROM pg_prepared_statements')).rows).toEqual([]);
   });
 
   test('a claim that is refused by a running attempt writes nothing', async () => {

@@ -36,7 +36,14 @@ export interface PostgresStoreOptions extends PostgresTable {
    */
   listen?: boolean;
   /**
-   * A statement that is not answered for so long fails, and its connection is closed.
+   * Whether statements are prepared once a connection, which saves most of what they cost the server. With `false` they are
+   * planned anew each time: say so behind a pooler in transaction mode that keeps no prepared statements (PgBouncer before 1.21).
+   * There the store finds out by itself, and warns.
+   * @default true
+   */
+  prepare?: boolean;
+  /**
+   * A statement that has no connection or no answer for so long fails, and its connection is closed.
    * @default 5000
    */
   timeoutMs?: number;
@@ -46,18 +53,21 @@ export interface PostgresStoreOptions extends PostgresTable {
    */
   transactions?: TransactionDefaults;
   /**
-   * Told when a cleanup of `startCleanup()` failed.
+   * Told when a cleanup of `startCleanup()` failed, and when connections keep no prepared statements.
    * @default process.emitWarning
    */
   onWarning?: (message: string) => void;
 }
 
-const OPTION_NAMES = ['table', 'schema', 'listen', 'timeoutMs', 'transactions', 'onWarning'];
+const OPTION_NAMES = ['table', 'schema', 'listen', 'prepare', 'timeoutMs', 'transactions', 'onWarning'];
 /** One for the listener, one for the owner, one for the others. */
 const ROOM_FOR_LISTENER = 3;
 /** Only a transaction that claims a key holds a row for longer than a moment. */
 const LOCK_MS = 1_000;
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
+const UNPREPARED =
+  'the connections of this pool keep no prepared statements, as behind a pooler in transaction mode: from now on none are ' +
+  'prepared. Give PostgresStore { prepare: false } to say so from the start';
 
 /**
  * The {@link LeaseStore} in one table of PostgreSQL 12 or later: every method one statement on the database's clock, one round
@@ -81,9 +91,14 @@ export class PostgresStore implements LeaseStore {
   constructor(pool: PostgresPool, options: PostgresStoreOptions = {}) {
     requirePool(pool);
     checkOptions(pool, options);
-    const { listen = sizeOf(pool) >= ROOM_FOR_LISTENER, timeoutMs = 5_000 } = options;
+    const { listen = sizeOf(pool) >= ROOM_FOR_LISTENER, prepare = true, timeoutMs = 5_000 } = options;
     const warn = options.onWarning ?? ((message: string) => process.emitWarning(message, 'TwiceshyWarning'));
-    this.#database = new PostgresDatabase(pool, options, timeoutMs, listen);
+    this.#database = new PostgresDatabase(pool, options, {
+      timeoutMs,
+      notifies: listen,
+      prepares: prepare,
+      onUnprepared: () => warn(UNPREPARED),
+    });
     this.#run = (name, values) => this.#database.run(name, values);
     if (listen) {
       const listener = new PostgresListener(pool, namesOf(options).literal, timeoutMs);
@@ -220,11 +235,13 @@ function checkOptions(pool: PostgresPool, options: PostgresStoreOptions): void {
   if (unknown !== undefined) {
     throw invalid(`PostgresStore has no option "${unknown}": it takes ${OPTION_NAMES.join(', ')}`);
   }
-  const { listen, timeoutMs } = options;
+  const { listen, prepare, timeoutMs } = options;
   if (timeoutMs !== undefined && !(timeoutMs >= 1 && timeoutMs <= LONGEST_TIMER_MS))
     throw invalid(`timeoutMs is ${timeoutMs}: it is milliseconds, from 1 to ${LONGEST_TIMER_MS}`);
   if (listen !== undefined && typeof listen !== 'boolean')
     throw invalid(`listen is ${String(listen)}: it is true or false`);
+  if (prepare !== undefined && typeof prepare !== 'boolean')
+    throw invalid(`prepare is ${String(prepare)}: it is true or false`);
   if (listen === true && sizeOf(pool) < 2)
     throw invalid(
       'listen takes one connection for itself: give the pool room for more than one, or say listen: false',

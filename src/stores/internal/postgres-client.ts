@@ -8,6 +8,8 @@ export interface PostgresResult {
 
 /** What is sent: text with `$1`-style places. `query_timeout` is one of pg's own, which others may ignore. */
 export interface PostgresQuery {
+  /** One text, one name: the connection keeps its plan. */
+  name?: string;
   text: string;
   values?: unknown[];
   query_timeout?: number;
@@ -80,6 +82,35 @@ export async function connectWithin(pool: PostgresPool, timeoutMs: number): Prom
   });
 }
 
+/**
+ * Runs on a connection of the pool. It goes back to the pool, also after an error, unless that error leaves nobody sure of
+ * it: `pool.query()` would close it after every error, as after each row that was waited for in vain, and a busy server
+ * would be kept busier by starting sessions. Who gives up before there is one leaves nothing behind in the pool's queue.
+ * @param isSound whether the connection is, after that error
+ */
+export async function onConnection<T>(
+  pool: PostgresPool,
+  timeoutMs: number,
+  isSound: (error: unknown) => boolean,
+  use: (client: PostgresClient) => Promise<T>,
+): Promise<T> {
+  const client = await connectWithin(pool, timeoutMs);
+  client.on('error', ignore);
+  let isBroken = false;
+  try {
+    return await use(client);
+  } catch (error) {
+    isBroken = !isSound(error);
+    throw error;
+  } finally {
+    client.release(isBroken || undefined);
+    // After the pool has put up its own.
+    client.removeListener('error', ignore);
+  }
+}
+
+const ignore = (): void => undefined;
+
 /** How pg hands out a connection at once, without a turn of the event loop; others may know promises only. */
 interface CallsBack {
   connect(
@@ -93,7 +124,6 @@ interface CallsBack {
  * What is asked of a connection that has failed is refused, so that the error itself may be passed over here.
  */
 function checkOut(pool: PostgresPool): Promise<PostgresClient> {
-  const ignore = (): void => undefined;
   return new Promise((resolve, reject) => {
     const promised = (pool as CallsBack).connect((error, client) => {
       if (!client) return reject(error ?? new Error('the pool handed out no connection'));

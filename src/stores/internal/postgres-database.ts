@@ -1,5 +1,17 @@
-import type { PostgresPool, PostgresQuery, PostgresResult } from './postgres-client.js';
-import { codeOf, isConflict, LIMIT_EXCEEDED, toPostgresError } from './postgres-errors.js';
+import {
+  onConnection,
+  type PostgresPool,
+  type PostgresQuery,
+  type PostgresResult,
+} from './postgres-client.js';
+import {
+  codeOf,
+  isConflict,
+  isRefusal,
+  isUnprepared,
+  LIMIT_EXCEEDED,
+  toPostgresError,
+} from './postgres-errors.js';
 import { namesOf, type PostgresTable } from './postgres-schema.js';
 import type { Value } from './postgres-template.js';
 import { statementsFor, type StatementName, type Statements } from './postgres.sql.js';
@@ -9,23 +21,38 @@ const CONFLICTS = 30;
 
 export type Values = Partial<Record<Value, string | number | boolean | null>>;
 
-/** The pool, or the connection of a transaction. */
+/** A connection, or the transaction on one. */
 export interface Executor {
   query(query: PostgresQuery): Promise<PostgresResult>;
 }
 
+export interface DatabaseSettings {
+  /** The longest that an answer is waited for: then the connection is dropped. */
+  readonly timeoutMs: number;
+  /** Whether waiters are woken. */
+  readonly notifies: boolean;
+  /** Whether connections keep the plans of the statements, which cost more than all the rest of them. */
+  readonly prepares: boolean;
+  /** Told once, when a connection turned out to keep none. */
+  readonly onUnprepared: () => void;
+}
+
 /** One table, and what is asked of it. */
 export class PostgresDatabase {
+  readonly pool: PostgresPool;
+  readonly where: PostgresTable;
+  readonly timeoutMs: number;
+  readonly #settings: DatabaseSettings;
   readonly #statements: Statements;
+  #prepares: boolean;
 
-  constructor(
-    readonly pool: PostgresPool,
-    readonly where: PostgresTable,
-    /** The longest that an answer is waited for: then the connection is dropped. */
-    readonly timeoutMs: number,
-    private readonly notifies: boolean,
-  ) {
+  constructor(pool: PostgresPool, where: PostgresTable, settings: DatabaseSettings) {
+    this.pool = pool;
+    this.where = where;
+    this.timeoutMs = settings.timeoutMs;
+    this.#settings = settings;
     this.#statements = statementsFor(namesOf(where));
+    this.#prepares = settings.prepares;
   }
 
   /**
@@ -35,10 +62,13 @@ export class PostgresDatabase {
   async run(name: StatementName, values: Values): Promise<Record<string, unknown>[]> {
     for (let conflicts = 0; ; conflicts++) {
       try {
-        return await this.runOn(this.pool, name, values, this.timeoutMs);
+        return await onConnection(this.pool, this.timeoutMs, isRefusal, (client) =>
+          this.runOn(client, name, values, this.timeoutMs),
+        );
       } catch (error) {
         // Sessions may be serializable by default. Every statement knows itself by its token, so that it may be repeated.
-        if (!isConflict(error) || conflicts === CONFLICTS) throw toPostgresError(error);
+        const mayRepeat = isConflict(error) || isUnprepared(error);
+        if (!mayRepeat || conflicts === CONFLICTS) throw toPostgresError(error);
       }
     }
   }
@@ -50,11 +80,13 @@ export class PostgresDatabase {
     values: Values,
     timeoutMs: number,
   ): Promise<Record<string, unknown>[]> {
+    const { notifies } = this.#settings;
     try {
-      return await this.#send(executor, this.notifies ? 'waking' : 'silent', name, values, timeoutMs);
+      return await this.#send(executor, notifies ? 'waking' : 'silent', name, values, timeoutMs);
     } catch (error) {
+      if (isUnprepared(error)) this.#stopPreparing();
       // A full queue of wake-ups stops nobody from settling. It shows at the commit, so that here, nothing was done.
-      if (!this.notifies || codeOf(error) !== LIMIT_EXCEEDED) throw error;
+      if (!notifies || codeOf(error) !== LIMIT_EXCEEDED) throw error;
       return await this.#send(executor, 'silent', name, values, timeoutMs);
     }
   }
@@ -69,11 +101,18 @@ export class PostgresDatabase {
     const statement = this.#statements[kind][name];
     const bounded = { ...values, lock_ms: lockWithin(values.lock_ms, timeoutMs) };
     const { rows } = await executor.query({
+      ...(this.#prepares ? { name: statement.name } : {}),
       text: statement.text,
       values: statement.values.map((value) => bounded[value] ?? null),
       query_timeout: timeoutMs,
     });
     return rows as Record<string, unknown>[];
+  }
+
+  #stopPreparing(): void {
+    if (!this.#prepares) return;
+    this.#prepares = false;
+    this.#settings.onUnprepared();
   }
 }
 

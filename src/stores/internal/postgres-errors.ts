@@ -10,6 +10,8 @@ export const IN_FAILED_TRANSACTION = '25P02';
 export const LIMIT_EXCEEDED = '54000';
 const SERIALIZATION_FAILURE = '40001';
 const DEADLOCK = '40P01';
+const NO_SUCH_STATEMENT = '26000';
+const STATEMENT_EXISTS = '42P05';
 
 /** What each SQLSTATE means for the one who must do something about it; a class of them by its first two characters. */
 const ADVICE: Readonly<Record<string, string>> = {
@@ -29,7 +31,7 @@ const ADVICE: Readonly<Record<string, string>> = {
 
 /** What may do better in a moment: the connection broke, the server starts, stops, is full or not the primary. */
 const TRANSIENT_STATES =
-  /^(08...|57P0[1235]|57014|53[023]00|25006|25P03|40001|40P01|55P03|55006|58000|58030)$/;
+  /^(08...|57P0[1235]|57014|53[023]00|25006|25P03|26000|40001|40P01|42P05|55P03|55006|58000|58030)$/;
 const TRANSIENT_CODES =
   /^(ECONNRESET|ECONNREFUSED|ECONNABORTED|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|EAI_AGAIN)$/;
 const TRANSIENT_MESSAGES =
@@ -45,6 +47,12 @@ export function codeOf(error: unknown): string | undefined {
 export function isConflict(error: unknown): boolean {
   const code = codeOf(error);
   return code === SERIALIZATION_FAILURE || code === DEADLOCK;
+}
+
+/** Whether this is not the session that the statement was prepared on: nothing was done. */
+export function isUnprepared(error: unknown): boolean {
+  const code = codeOf(error);
+  return code === NO_SUCH_STATEMENT || code === STATEMENT_EXISTS;
 }
 
 /** Whether the server itself answered, in a session that goes on: what it refused was certainly not done. */

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { Names } from './postgres-schema.js';
 
 /** The values of the statements. */
@@ -85,6 +86,8 @@ export const REPLACED: Changes = Object.fromEntries(
 
 /** A statement for one table, and the order of its values. */
 export interface Statement {
+  /** Another one for another text, since many stores may share a connection. */
+  readonly name: string;
   readonly text: string;
   readonly values: readonly Value[];
 }
@@ -93,7 +96,7 @@ export interface Statement {
  * Puts the table in, and numbers the values.
  * @param names quoted: they may hold anything
  */
-export function compile(template: string, { table, literal }: Names): Statement {
+export function compile(title: string, template: string, { table, literal }: Names): Statement {
   const values: Value[] = [];
   const numbered = template.replaceAll(/\$([a-z_]+)/g, (_, name: Value) => {
     if (!values.includes(name)) values.push(name);
@@ -101,5 +104,6 @@ export function compile(template: string, { table, literal }: Names): Statement 
   });
   // Last, at once, and by function: a name may hold anything.
   const text = numbered.replaceAll(/RECORDS|LITERAL/g, (place) => (place === 'RECORDS' ? table : literal));
-  return { text, values };
+  const digest = createHash('sha256').update(text).digest('hex').slice(0, 16);
+  return { name: `twiceshy_${title.toLowerCase()}_${digest}`, text, values };
 }

@@ -245,7 +245,7 @@ export function statementsFor(names: Names): Statements {
   const all = (wake: string): Record<StatementName, Statement> => {
     const entries = Object.entries(TEXTS).map(([name, text]) => [
       name,
-      compile(text.replace(' WAKE', wake), names),
+      compile(name, text.replace(' WAKE', wake), names),
     ]);
     return Object.fromEntries(entries) as Record<StatementName, Statement>;
   };
