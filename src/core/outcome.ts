@@ -85,4 +85,4 @@ function ask<F>(remember: (failure: F) => unknown, failure: F): Said {
 const VERDICTS: readonly unknown[] = ['final', 'retryable', 'unknown', 'release'] satisfies FailureVerdict[];
 const ANSWERS = `it answers true, false, or one of ${VERDICTS.map((verdict) => `"${String(verdict)}"`).join(', ')}`;
 
-const isVerdict = (value: unknown): value is FailureVerdict => VERDICTS.includes(value);
+export const isVerdict = (value: unknown): value is FailureVerdict => VERDICTS.includes(value);

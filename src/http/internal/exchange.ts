@@ -1,7 +1,7 @@
 import type { Attempt } from '../../core/attempt.js';
 import { isIdempotencyError, UsageError, type IdempotencyError } from '../../core/errors.js';
 import { IN_DOUBT_RETENTION_MS, show, type FailureVerdict } from '../../core/options.js';
-import { failureOutcome, type Answer, type Outcome } from '../../core/outcome.js';
+import { failureOutcome, isVerdict, type Answer, type Outcome } from '../../core/outcome.js';
 import type { StoredRecord } from '../../core/record.js';
 import type { Idempotency } from '../../idempotency.js';
 import { checkScope, recordOf, type RecordPlace } from './address.js';
@@ -233,9 +233,6 @@ export class Exchange<Req extends object> {
     return { kind: 'answer', answer: problem(code, { docs: this.settings.given.docs, ...more }) };
   }
 }
-
-const VERDICTS: readonly unknown[] = ['final', 'retryable', 'unknown', 'release'] satisfies FailureVerdict[];
-const isVerdict = (said: unknown): said is FailureVerdict => VERDICTS.includes(said);
 
 function reconciled(found: ReconciledRequest): Outcome<SavedAnswer> | 'run' {
   if (found === 'run') return 'run';
