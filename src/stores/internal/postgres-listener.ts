@@ -25,6 +25,8 @@ export class PostgresListener {
   #disconnect: (() => void) | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #closed = false;
+  /** Whether a connection broke while somebody waited, and messages may have been missed since. */
+  #missed = false;
 
   /** @param table the quoted name, as a literal */
   constructor(
@@ -78,7 +80,9 @@ export class PostgresListener {
       client.removeListener('end', onEnd);
       // Closed, not given back: whoever got it next would be sent our messages.
       client.release(true);
-      if (broken) this.#reconnect(FIRST_RECONNECT_MS);
+      if (!broken) return;
+      this.#missed = true;
+      this.#reconnect(FIRST_RECONNECT_MS);
     };
     const onEnd = (): void => end(true);
     const notified = ({ payload }: PostgresEvent): void =>
@@ -99,6 +103,8 @@ export class PostgresListener {
     if (isOver) throw new StoreError('STORE_UNAVAILABLE', 'the connection broke', { transient: true });
     client.unref?.();
     this.#disconnect = () => end(false);
+    if (this.#missed) this.#wakes.forEach((entries) => entries.forEach((wake) => wake()));
+    this.#missed = false;
     return client;
   }
 
@@ -106,10 +112,7 @@ export class PostgresListener {
     if (this.#closed || this.#wakes.size === 0) return;
     this.#sleep(delayMs, () => {
       if (this.#wakes.size === 0) return;
-      this.#listening().then(
-        () => this.#wakes.forEach((entries) => entries.forEach((wake) => wake())),
-        () => this.#reconnect(Math.min(delayMs * 2, LONGEST_RECONNECT_MS)),
-      );
+      this.#listening().catch(() => this.#reconnect(Math.min(delayMs * 2, LONGEST_RECONNECT_MS)));
     });
   }
 
