@@ -36,8 +36,14 @@ for (const inFlight of [1, 16]) {
     ];
   });
   console.log(`${inFlight} in flight`);
-  for (const { name, ratio, perSecond } of await compare(floor, systems, { rounds: 5, count: 300, inFlight })) {
-    console.log(`  ${name.padEnd(28)} ${(1 / ratio).toFixed(1)} x SELECT 1, ${Math.round(perSecond)} a second`);
+  for (const { name, ratio, perSecond } of await compare(floor, systems, {
+    rounds: 5,
+    count: 300,
+    inFlight,
+  })) {
+    console.log(
+      `  ${name.padEnd(28)} ${(1 / ratio).toFixed(1)} x SELECT 1, ${Math.round(perSecond)} a second`,
+    );
   }
 }
 await server.stop();
