@@ -143,6 +143,21 @@ describe('G8: nothing hangs, nothing is left behind', () => {
     expect(await answer).toBe('ok');
   });
 
+  test('a wait that ran out while the store could not be read does not say that it still runs', async () => {
+    const { process } = world();
+    const gate = deferred<string>();
+    const answer = process().run('k', () => gate.promise);
+    const blind = process({ waitTimeout: 200, storeTimeout: 30 });
+    blind.faulty.faults.read = down;
+    const waiter = errorOf(blind.run('k', () => 'no'));
+    expect(await waiter).toMatchObject({ code: 'STORE_UNAVAILABLE' });
+    blind.faulty.heal();
+    const seeing = process({ waitTimeout: 60 });
+    expect(await errorOf(seeing.run('k', () => 'no'))).toMatchObject({ code: 'IDEMPOTENCY_TIMEOUT' });
+    gate.resolve('ok');
+    expect(await answer).toBe('ok');
+  });
+
   test('waiters are woken where wake-ups are lost, by polling', async () => {
     const { process } = world();
     const gate = deferred<string>();

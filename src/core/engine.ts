@@ -68,6 +68,10 @@ export class Engine {
     this.#emit(flight.isLocal ? 'join' : 'wait', caller, caller.known);
     caller.known = undefined;
     const end = await flight.follow((landing) => caller.patience.within(landing));
+    // Nobody can say that it still runs when nobody could look.
+    const blinding = flight.watch?.readError;
+    if (end === TIMED_OUT && blinding !== undefined)
+      return { kind: 'refused', error: toStoreError(blinding, 'read a record') };
     if (end === TIMED_OUT || end === LEFT) return caller.gaveUp(end);
     const step = this.#consider(end, caller);
     return step === 'wait' || step === 'again' ? this.#look(caller) : step;
@@ -212,6 +216,7 @@ export class Engine {
       (now) => now?.token !== record.token || now.leaseRemainingMs <= 0,
       (now) => this.#land(flight, caller, now ? sightOf(now) : { kind: 'again' }),
     );
+    flight.watch = waiter;
     flight.onDeserted = () => {
       waiter.stop();
       this.#remove(flight, caller);

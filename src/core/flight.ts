@@ -2,6 +2,7 @@ import type { IdempotencyError } from './errors.js';
 import { Latch } from './latch.js';
 import type { StoredRecord } from './record.js';
 import type { LeaseStore } from './store.js';
+import type { Waiter } from './waiter.js';
 
 /** What is seen of a key. */
 export type Sight =
@@ -25,6 +26,8 @@ export class Flight {
   onDeserted: (() => void) | undefined;
   /** Whether the attempt runs in this process. */
   isLocal = false;
+  /** The watch of an attempt that runs elsewhere. */
+  watch: Waiter | undefined;
   #followers = 0;
 
   land(sight: Sight): void {

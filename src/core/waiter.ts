@@ -32,6 +32,8 @@ export class Waiter {
   #ended = false;
   #reading = false;
   #readAgain = false;
+  /** Why the last read failed; undefined when it was answered. */
+  readError: unknown;
   /** When to read again after reads that failed; undefined after one that was answered. */
   #againMs: number | undefined;
 
@@ -90,11 +92,12 @@ export class Waiter {
         const record = await callStore('read a record', () => store.read(key), storeTimeoutMs);
         if (this.#ended) return;
         if (this.watched.until(record)) return this.#end(record);
-        this.#againMs = undefined;
+        this.#againMs = this.readError = undefined;
         leaseRemainingMs = record && isLive(record) ? record.leaseRemainingMs : undefined;
       } catch (error) {
         const againMs = this.#againMs === undefined ? AGAIN.firstMs : this.#againMs * AGAIN.growth;
         this.#againMs = Math.min(againMs, AGAIN.longestMs);
+        this.readError = error;
         onError(error);
       }
     } while (this.#readAgain && !this.#ended);
