@@ -63,7 +63,7 @@ export class PostgresDatabase {
     for (let conflicts = 0; ; conflicts++) {
       try {
         return await onConnection(this.pool, this.timeoutMs, isRefusal, (client) =>
-          this.runOn(client, name, values, this.timeoutMs),
+          this.runOn(client, name, values),
         );
       } catch (error) {
         // Sessions may be serializable by default. Every statement knows itself by its token, so that it may be repeated.
@@ -74,20 +74,15 @@ export class PostgresDatabase {
   }
 
   /** The same inside of somebody's transaction; throws what the driver throws. */
-  async runOn(
-    executor: Executor,
-    name: StatementName,
-    values: Values,
-    timeoutMs: number,
-  ): Promise<Record<string, unknown>[]> {
+  async runOn(executor: Executor, name: StatementName, values: Values): Promise<Record<string, unknown>[]> {
     const { notifies } = this.#settings;
     try {
-      return await this.#send(executor, notifies ? 'waking' : 'silent', name, values, timeoutMs);
+      return await this.#send(executor, notifies ? 'waking' : 'silent', name, values);
     } catch (error) {
       if (isUnprepared(error)) this.#stopPreparing();
       // A full queue of wake-ups stops nobody from settling. It shows at the commit, so that here, nothing was done.
       if (!notifies || codeOf(error) !== LIMIT_EXCEEDED) throw error;
-      return await this.#send(executor, 'silent', name, values, timeoutMs);
+      return await this.#send(executor, 'silent', name, values);
     }
   }
 
@@ -96,15 +91,14 @@ export class PostgresDatabase {
     kind: keyof Statements,
     name: StatementName,
     values: Values,
-    timeoutMs: number,
   ): Promise<Record<string, unknown>[]> {
     const statement = this.#statements[kind][name];
-    const bounded = { ...values, lock_ms: lockWithin(values.lock_ms, timeoutMs) };
+    const bounded = { ...values, lock_ms: lockWithin(values.lock_ms, this.timeoutMs) };
     const { rows } = await executor.query({
       ...(this.#prepares ? { name: statement.name } : {}),
       text: statement.text,
       values: statement.values.map((value) => bounded[value] ?? null),
-      query_timeout: timeoutMs,
+      query_timeout: this.timeoutMs,
     });
     return rows as Record<string, unknown>[];
   }

@@ -186,7 +186,7 @@ export class PostgresTransactions implements LeaseStore {
 
   #within(session: PostgresSession): operations.Run {
     const executor = { query: session.send.bind(session) };
-    return (name, values) => this.database.runOn(executor, name, values, this.database.timeoutMs);
+    return (name, values) => this.database.runOn(executor, name, values);
   }
 }
 
