@@ -12,8 +12,6 @@ const WORKERS = 3;
 const CALLERS = 6;
 const LEASE_MS = 400;
 const STORE_TIMEOUT_MS = 300;
-/** Where nothing is disturbed, a busy machine must not look like an outage. */
-const CALM_STORE_TIMEOUT_MS = 4_000;
 const WAIT_TIMEOUT_MS = 2_500;
 const PROBE_TIMEOUT_MS = 15_000;
 
@@ -75,8 +73,8 @@ function judged(scenario: Scenario, seed: number, history: readonly HistoryEvent
 }
 
 function termsOf({ calm, settings }: Scenario): Omit<Terms, 'slackMs'> {
-  const { leaseMs = LEASE_MS, waitTimeoutMs = WAIT_TIMEOUT_MS } = settings;
-  return { calm, leaseMs, waitTimeoutMs, storeTimeoutMs: calm ? CALM_STORE_TIMEOUT_MS : STORE_TIMEOUT_MS };
+  const { leaseMs = LEASE_MS, storeTimeoutMs = STORE_TIMEOUT_MS, waitTimeoutMs = WAIT_TIMEOUT_MS } = settings;
+  return { calm, leaseMs, waitTimeoutMs, storeTimeoutMs };
 }
 
 interface Making extends RunOptions {

@@ -17,7 +17,9 @@ export interface Scenario {
   readonly gapMs: number | undefined;
   /** Nothing here pauses or crashes anybody: exactly one effect a key. */
   readonly calm: boolean;
-  readonly settings: Partial<Pick<WorkerConfig, 'leaseMs' | 'waitTimeoutMs' | 'workMs' | 'onAbandoned'>>;
+  readonly settings: Partial<
+    Pick<WorkerConfig, 'leaseMs' | 'storeTimeoutMs' | 'waitTimeoutMs' | 'workMs' | 'onAbandoned'>
+  >;
   setTheStage(): Promise<Stage>;
 }
 
@@ -27,8 +29,11 @@ interface Given {
   settings?: Scenario['settings'];
 }
 
-/** Long leases, so that a busy machine is no pause. */
-const UNDISTURBED: Given = { calm: true, settings: { leaseMs: 5_000, waitTimeoutMs: 4_000, workMs: 300 } };
+/** Long leases and deadlines, so that a busy machine is neither a pause nor an outage. */
+const UNDISTURBED: Given = {
+  calm: true,
+  settings: { leaseMs: 5_000, storeTimeoutMs: 4_000, waitTimeoutMs: 4_000, workMs: 300 },
+};
 
 function scenario(name: string, setTheStage: Scenario['setTheStage'], given: Given): Scenario {
   const { gapMs, calm = false, settings = {} } = given;
@@ -57,6 +62,9 @@ interface OnPostgres extends Given {
   isolation?: string;
 }
 
+/** A session of PostgreSQL takes far longer to start than a connection to Redis. */
+const ON_POSTGRES: Scenario['settings'] = { leaseMs: 800, storeTimeoutMs: 600, waitTimeoutMs: 5_000 };
+
 function onPostgresStore(
   name: string,
   acts: readonly Act<PostgresBackend>[],
@@ -67,7 +75,7 @@ function onPostgresStore(
     const backend = await PostgresBackend.start();
     return { backend, acts, store: backend.config(poolMax, isolation), stop: () => backend.stop() };
   };
-  return scenario(name, setTheStage, { gapMs: 300, ...given });
+  return scenario(name, setTheStage, { gapMs: 300, settings: ON_POSTGRES, ...given });
 }
 
 const wires = Object.values(onWire);
