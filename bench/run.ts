@@ -3,7 +3,7 @@ import { cpus } from 'node:os';
 import { startRedis } from '../__tests__/support/redis-server.js';
 import { memory } from './memory.js';
 import { takeover, waiting } from './other-process.js';
-import { speed, type SpeedRow } from './speed.js';
+import { MEASURED, speed } from './speed.js';
 
 const isQuick = process.argv.includes('--quick');
 const redis = await startRedis();
@@ -11,19 +11,14 @@ try {
   console.log(
     `${cpus()[0]?.model.trim() ?? 'unknown processor'}, ${cpus().length} cores, Node ${process.version}\n`,
   );
-  console.log(
-    '| against bare ioredis, the median of the ratios of rounds | 1 in flight | 64 in flight | the same commands in scripts, 1 | 64 |\n|---|---|---|---|---|',
-  );
+  const columns = MEASURED.flatMap((who) => [`${who}, 1 in flight`, '64']);
+  console.log(`| of the speed of bare ioredis | ${columns.join(' | ')} |`);
+  console.log(`|---|${columns.map(() => '---|').join('')}`);
   const rows = await speed(redis.url, isQuick ? { rounds: 5, count: 2_000 } : { rounds: 15, count: 4_000 });
-  for (const bytes of [200, 4_096]) {
-    for (const what of ['first run', 'duplicate'] as const) {
-      const cells = (of: 'ratio' | 'scripted') =>
-        [1, 64]
-          .map((inFlight) => rows.find((row) => isRow(row, what, bytes, inFlight))?.[of].toFixed(2))
-          .join(' | ');
-      const floor = what === 'first run' ? '`SET NX GET PX` + `SET PX`' : '`GET`';
-      console.log(`| ${what}, ${bytes} bytes, of ${floor} | ${cells('ratio')} | ${cells('scripted')} |`);
-    }
+  for (const one of rows.filter(({ inFlight }) => inFlight === 1)) {
+    const many = rows.find((row) => row.inFlight === 64 && row.what === one.what && row.bytes === one.bytes)!;
+    const cells = one.ratios.flatMap((ratio, who) => [ratio.toFixed(2), many.ratios[who]!.toFixed(2)]);
+    console.log(`| ${one.what}, ${one.bytes} bytes, of ${one.floor} | ${cells.join(' | ')} |`);
   }
   const kept = await memory(redis.url, isQuick ? 5_000 : 20_000);
   console.log(
@@ -41,7 +36,3 @@ try {
   await redis.stop();
 }
 process.exit(0);
-
-function isRow(row: SpeedRow, what: string, bytes: number, inFlight: number): boolean {
-  return row.what === what && row.bytes === bytes && row.inFlight === inFlight;
-}
