@@ -61,13 +61,3 @@ export function checkListener(event: unknown, listener: unknown): void {
   if (!isEventName(event)) throw invalid(`there is no event ${show(event)}`);
   if (typeof listener !== 'function') throw invalid(`the listener is ${show(listener)}: give a function`);
 }
-
-/** A promise in the place of a value is refused. Should it reject as well, that must not end the process. */
-export function ignoreRejection(value: unknown): void {
-  if (typeof value !== 'object') return;
-  try {
-    if (value instanceof Promise) value.catch(() => undefined);
-  } catch {
-    // A proxy that throws when it is looked at: no promise, and refused where it is read.
-  }
-}

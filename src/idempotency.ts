@@ -1,11 +1,4 @@
-import {
-  checkInstanceOptions,
-  checkListener,
-  checkOutcomeByHand,
-  checkPlace,
-  checkRun,
-  ignoreRejection,
-} from './checks.js';
+import { checkInstanceOptions, checkListener, checkOutcomeByHand, checkPlace, checkRun } from './checks.js';
 import { enterAttempt, holdsKey } from './attempt.js';
 import type { FaceOperation, IdempotencyOptions, IdempotencyRecord, Namespaced, RunOptions } from './api.js';
 import { createCodec, encodeFailure, type Codec } from './codec/index.js';
@@ -22,6 +15,7 @@ import {
   CLOSE_TIMEOUT_MS,
   DEFAULT_NAME,
   DEFAULT_PREFIX,
+  ignoreRejection,
   resolvePolicy,
   type RunPolicy,
 } from './core/options.js';

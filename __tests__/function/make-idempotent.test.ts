@@ -177,6 +177,22 @@ describe('the key from the arguments (G10)', () => {
 });
 
 describe('stats()', () => {
+  test('G8: a scope that rejects beside a payload that throws ends the call, not the process', async () => {
+    const options = {
+      store: new InMemoryStore(),
+      scope: (async () => Promise.reject(new Error('no tenant'))) as unknown as () => string,
+      payload: () => {
+        throw new Error('no payload');
+      },
+    };
+    const charge = makeIdempotent(async function charge(id: string) {
+      return id;
+    }, options);
+    expect((await errorOf(charge('a'))).message).toBe('no payload');
+    // An unhandled rejection would fail this test.
+    await new Promise((resolve) => setImmediate(resolve));
+  });
+
   test('tells hits, misses, waits, joins and takeovers, per operation', async () => {
     const memory = new InMemoryStore();
     await crashedOwner(memory, 'crashed');

@@ -225,3 +225,13 @@ export function abandonedRule(onAbandoned: unknown): AbandonedRule {
 export function stricter(a: AbandonedRule, b: AbandonedRule): AbandonedRule {
   return ABANDONED_RULES.indexOf(a) > ABANDONED_RULES.indexOf(b) ? a : b;
 }
+
+/** The value. A promise in its place is refused where it is read; should it reject before, that must not end the process. */
+export function ignoreRejection<V>(value: V): V {
+  try {
+    if (value instanceof Promise) value.catch(() => undefined);
+  } catch {
+    // A proxy that throws when it is looked at: no promise, and refused where it is read.
+  }
+  return value;
+}

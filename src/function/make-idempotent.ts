@@ -1,6 +1,6 @@
 import { UsageError } from '../core/errors.js';
 import type { Stats } from '../core/events.js';
-import { DEFAULT_PREFIX, show } from '../core/options.js';
+import { DEFAULT_PREFIX, ignoreRejection, show } from '../core/options.js';
 import type { LeaseStore } from '../core/store.js';
 import { composeNamespace, hashKey } from '../keys/index.js';
 import { keyFrom, perform } from './call.js';
@@ -105,8 +105,8 @@ function wrap(parts: FunctionParts, fn: Loose, options: LooseOptions): Loose & {
     return perform<unknown>(idempotency, {
       ...{ name, options, settings },
       key: await keyFrom(`the key function of ${name}`, compute),
-      scope: typeof scope === 'function' ? (scope.apply(this, args) as string) : scope,
-      payload: payload?.apply(this, args),
+      scope: typeof scope === 'function' ? ignoreRejection(scope.apply(this, args) as string) : scope,
+      payload: ignoreRejection(payload?.apply(this, args)),
       signal: signal?.apply(this, args) as AbortSignal | undefined,
       execute: () => fn.apply(this, args),
     });

@@ -1,6 +1,6 @@
 import type { Attempt } from '../core/attempt.js';
 import { DuplicateError, isIdempotencyError, UsageError, type ErrorCode } from '../core/errors.js';
-import { show } from '../core/options.js';
+import { ignoreRejection, show } from '../core/options.js';
 import { failureOutcome, type Answer, type DuplicateAnswer, type Outcome } from '../core/outcome.js';
 import type { StoredRecord } from '../core/record.js';
 import type { IdempotencyRecord } from '../api.js';
@@ -104,9 +104,9 @@ export class TaskMiddleware {
     return this.parts.idempotency.answer<SavedResult>({
       key: await keyOf(task, options),
       name: nameOf(task.constructor, options.name),
-      scope: typeof options.scope === 'function' ? options.scope(task) : options.scope,
+      scope: typeof options.scope === 'function' ? ignoreRejection(options.scope(task)) : options.scope,
       prefix: options.prefix,
-      payload: options.payload?.(task),
+      payload: ignoreRejection(options.payload?.(task)),
       policy,
       onDuplicate,
       onAbandoned,
