@@ -18,7 +18,7 @@ export interface Namespace {
 }
 
 const cache = new Map<string, Namespace>();
-/** Most calls are for the same namespace as the one before: four comparisons instead of three checks and a hash. */
+/** Most calls are for the same namespace as the one before: a few comparisons instead of three checks and a hash. */
 let latest: (NamespaceParts & { readonly namespace: Namespace }) | undefined;
 
 /**
