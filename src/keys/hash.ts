@@ -21,12 +21,13 @@ export function keyOfText(text: string): string {
 }
 
 /**
- * 16 characters that tell one payload from another, for recognising a key that is used again for another one.
+ * 22 characters (132 bits) that tell one payload from another, for recognising a key that is used again for another one. Less
+ * than 128 bits would let somebody who chooses both payloads find two with one fingerprint.
  *
  * @throws UsageError `INVALID_OPTIONS`, naming the path, when a part of it has no canonical form.
  */
 export function fingerprintOf(payload: unknown): string {
-  return sha256(canonicalText(payload, 'payload', 'INVALID_OPTIONS'), 'base64url').slice(0, 16);
+  return sha256(canonicalText(payload, 'payload', 'INVALID_OPTIONS'), 'base64url').slice(0, 22);
 }
 
 /** Six characters over a list of strings; the place of a missing one counts. */

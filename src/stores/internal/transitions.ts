@@ -2,6 +2,7 @@ import { anotherIdentity } from '../../core/errors.js';
 import {
   NO_STEPS,
   type Lease,
+  type Notes,
   type RecordedStep,
   type StoreKey,
   type StoredRecord,
@@ -120,7 +121,7 @@ export function settled(lease: Lease, settlement: Settlement, at: Moment) {
   const { status, final, failures, payload, retentionMs } = settlement;
   const isUnknown = status === 'IN_PROGRESS';
   return {
-    ...{ status, final, failures, prior: undefined },
+    ...{ status, final, failures, prior: undefined, notes: settledNotes(lease.notes) },
     payload: isUnknown ? undefined : payload,
     leaseEndsAtMs: isUnknown ? at.judgedMs : 0,
     settledAtMs: isUnknown ? undefined : at.nowMs,
@@ -128,12 +129,21 @@ export function settled(lease: Lease, settlement: Settlement, at: Moment) {
   };
 }
 
+/** Of an attempt that has ended nobody is the holder. */
+export function settledNotes(notes: Notes | undefined): Notes | undefined {
+  if (notes?.holder === undefined) return notes;
+  const { holder: _holder, ...kept } = notes;
+  return Object.values(kept).every((note) => note === undefined) ? undefined : kept;
+}
+
 export function release(found: Kept | undefined, key: StoreKey, token: string, at: Moment): Move<boolean> {
   const undone = found?.token === token && found.status === 'IN_PROGRESS';
   if (undone || !found) {
     const prior = undone ? present(found.prior, key, at) : undefined;
     const mark = tombstone(key, token, found, at.nowMs + MARK_MS, at);
-    return { answer: undone, write: prior ? withdrawn(prior, token) : mark };
+    // The fence stays: the next attempt gets a higher one than the one that was undone, whatever the clock says (G5).
+    const restored = prior && { ...withdrawn(prior, token), fence: found?.fence ?? prior.fence };
+    return { answer: undone, write: restored ?? mark };
   }
   const isOver = !found.final && found.leaseEndsAtMs <= at.judgedMs;
   return { answer: false, write: isOver && found.token !== token ? withdrawn(found, token) : undefined };
