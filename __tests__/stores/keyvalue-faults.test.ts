@@ -89,7 +89,7 @@ describe('a connection that breaks', () => {
 });
 
 describe('a record that is none', () => {
-  test.each([
+  test.each<[string, unknown, string, string?]>([
     ['a text', 'COMPLETED', 'not a record'],
     ['of another status', { status: 'pending', createdAt: 1, expiresAt: 9e15, hitCount: 0 }, 'not a record'],
     ['without an end', { status: 'COMPLETED', result: 1, createdAt: 1, hitCount: 0 }, 'not a record'],
@@ -100,23 +100,31 @@ describe('a record that is none', () => {
     ],
     [
       'with half a lease',
-      { status: 'COMPLETED', expiresAt: 9e15, lease: { v: 1, token: 'x' } },
+      { status: 'COMPLETED', expiresAt: 9e15, lease: { v: 2, token: 'x' } },
       'not a record',
     ],
-    ['of a newer version', { status: 'COMPLETED', expiresAt: 9e15, lease: { v: 2 } }, 'upgrade'],
-  ])('one %s: CORRUPT_RECORD, and it is left alone until a person forgets it', async (_, record, why) => {
-    const object = new Map<string, never>();
-    const bench = over(object);
-    object.set(bench.key.address, record as never);
-    const lease = await bench.elsewhere().claim();
-    const refusal = { code: 'CORRUPT_RECORD', transient: false, message: expect.stringContaining(why) };
-    await expect(bench.claim()).rejects.toMatchObject(refusal);
-    await expect(bench.read()).rejects.toMatchObject(refusal);
-    await expect(bench.settle(lease)).rejects.toMatchObject(refusal);
-    expect(object.get(bench.key.address)).toBe(record);
-    expect(await bench.forget()).toBe('done');
-    await bench.claim();
-  });
+    [
+      'of a newer version',
+      { status: 'COMPLETED', expiresAt: 9e15, lease: { v: 3 } },
+      'upgrade',
+      'RECORD_TOO_NEW',
+    ],
+  ])(
+    'one %s is refused, and it is left alone until a person forgets it',
+    async (_, record, why, code = 'CORRUPT_RECORD') => {
+      const object = new Map<string, never>();
+      const bench = over(object);
+      object.set(bench.key.address, record as never);
+      const lease = await bench.elsewhere().claim();
+      const refusal = { code, transient: false, message: expect.stringContaining(why) };
+      await expect(bench.claim()).rejects.toMatchObject(refusal);
+      await expect(bench.read()).rejects.toMatchObject(refusal);
+      await expect(bench.settle(lease)).rejects.toMatchObject(refusal);
+      expect(object.get(bench.key.address)).toBe(record);
+      expect(await bench.forget()).toBe('done');
+      await bench.claim();
+    },
+  );
 
   test('a get() that can not parse what it finds: CORRUPT_RECORD with its cause', async () => {
     const get = (): never => JSON.parse('{"half') as never;

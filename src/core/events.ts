@@ -92,6 +92,7 @@ interface Counts {
 /** Names are operations, of which there are few; should somebody make them up, the rest is counted as one. */
 const MAX_OPERATIONS = 1_000;
 const OTHERS = '';
+const NOTHING: Counts = { events: {}, outcomes: {}, refusals: {} };
 
 /** How often each event was emitted, per operation. */
 export class Tally {
@@ -110,7 +111,8 @@ export class Tally {
 
   /** Of one operation, or of all together. */
   stats(operation?: string): Stats {
-    const counted = operation === undefined ? [...this.#counts.values()] : [this.#of(operation)];
+    const counted =
+      operation === undefined ? [...this.#counts.values()] : [this.#counts.get(operation) ?? NOTHING];
     const total = <Name extends string>(part: (counts: Counts) => Partial<Record<Name, number>>) => {
       const sums: Partial<Record<Name, number>> = {};
       for (const counts of counted)
