@@ -105,6 +105,7 @@ describe('a connection that breaks', () => {
   test('G6, G7: with one request in four broken, work runs once and all callers agree', async () => {
     const instances = Array.from({ length: 4 }, () =>
       createIdempotency({
+        name: 'run',
         store: new DynamoDBStore(dynamo.client(), { table }),
         storeTimeout: '20s',
         logger: {},
