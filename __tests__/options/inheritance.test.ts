@@ -214,12 +214,14 @@ describe('absence never widens', () => {
 
   test.each<[string, (options: object) => Promise<unknown>, object, string]>([
     ...Object.entries({ run, call, made, consume }).flatMap(([face, ask]) =>
-      (['scope', 'prefix', 'payload'] as const).map((name): [string, typeof run, object, string] => [
-        face,
-        ask,
-        { [name]: undefined },
-        'INVALID_OPTIONS',
-      ]),
+      (['scope', 'prefix', 'payload'] as const).map(
+        (name): [string, (options: object) => Promise<unknown>, object, string] => [
+          face,
+          ask,
+          { [name]: undefined },
+          'INVALID_OPTIONS',
+        ],
+      ),
     ),
     ['run, a class', run, new WithGetter(), 'INVALID_OPTIONS'],
     ['run, a getter that throws', run, thrower, 'INVALID_OPTIONS'],
