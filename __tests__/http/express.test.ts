@@ -116,7 +116,7 @@ describe.each(frameworks)('%s', (_, express) => {
       app.post('/orders', protect(), (_req, res) => void res.json({}));
       app.post(
         '/told',
-        protect({ fingerprint: (req) => req.headers['x-digest'] }),
+        protect({ fingerprint: (req) => req.headers['x-digest'] ?? 'no digest' }),
         (_req, res) => void res.json({}),
       );
       app.use((error: Error, _req: Request, res: Response, _next: NextFunction) => {

@@ -163,8 +163,8 @@ export function readOptions<Options extends object>(
       if (value === undefined && refusesUndefined) throw missing(refusesUndefined, name, 'is undefined');
       if (value === undefined && !isRequired) continue;
       read[name] = check(value, name);
-      const concern = note && suspect?.(value);
-      if (concern !== undefined) note?.(concern);
+      const concern = suspect?.(value);
+      if (concern) note?.(concern);
     }
   } catch (cause) {
     // Getters and Proxies run code of the user's.
