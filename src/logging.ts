@@ -1,5 +1,5 @@
+import { messageOf } from './core/check.js';
 import { Events, type EventDetail, type EventName, type Tally } from './core/events.js';
-import { show } from './core/options.js';
 
 /** Any subset of these; what is missing is not logged. */
 export interface Logger {
@@ -33,6 +33,18 @@ export function warnThrough(logger: Logger | undefined): (message: string, detai
   };
 }
 
+const MAX_REMEMBERED = 100;
+
+/** Tells each message once: the loop of a caller must not fill a log. */
+export function onceEach(tell: (message: string) => void): (message: string) => void {
+  const told = new Set<string>();
+  return (message) => {
+    if (told.has(message) || told.size >= MAX_REMEMBERED) return;
+    told.add(message);
+    tell(message);
+  };
+}
+
 /** Events that are reported to the logger, or as process warnings where there is none. */
 export function reportEvents(logger: Logger | undefined, tally?: Tally): Events {
   const warn = warnThrough(logger);
@@ -43,8 +55,4 @@ export function reportEvents(logger: Logger | undefined, tally?: Tally): Events 
     );
   }
   return events;
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : show(error);
 }

@@ -106,6 +106,7 @@ describe('a connection that breaks', () => {
   test('G6, G7: with one request in four broken, work runs once and all callers agree', async () => {
     const instances = Array.from({ length: 4 }, () =>
       createIdempotency({
+        name: 'run',
         store: new DynamoDBStore(dynamo.client(), { table }),
         storeTimeout: '20s',
         logger: {},
@@ -199,7 +200,7 @@ describe('what DynamoDB refuses', () => {
 });
 
 describe('an item that is no record', () => {
-  test.each<[string, object, string, string?]>([
+  test.each<[string, Record<string, unknown>, string, string?]>([
     ['of something else', { name: 'Ada' }, 'not a record'],
     ['of a newer version', { v: 3, status: 'COMPLETED', token: 'x', rev: 'y' }, 'upgrade', 'RECORD_TOO_NEW'],
     ['that lacks its token', { v: 2, status: 'COMPLETED', rev: 'y' }, 'not a record'],

@@ -83,7 +83,7 @@ describe('a connection that breaks', () => {
   test('G8: a call that never ends ends for its caller at the deadline', async () => {
     const object = { get: () => new Promise<never>(() => undefined), set: () => undefined, ...OTHERS };
     const store = new KeyValueStore(object, { onWarning });
-    const idempotency = createIdempotency({ store, storeTimeout: 30, logger: {} });
+    const idempotency = createIdempotency({ name: 'run', store, storeTimeout: 30, logger: {} });
     await expect(idempotency.run('hung', () => 'never')).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
   });
 });
@@ -155,7 +155,7 @@ describe('records that are not ours', () => {
 
   test('a completed one is replayed, and its hits are counted on', async () => {
     const object = new Map<string, never>();
-    const idempotency = createIdempotency({ store: new KeyValueStore(object, { onWarning }) });
+    const idempotency = createIdempotency({ name: 'run', store: new KeyValueStore(object, { onWarning }) });
     const record = { key: 'k', status: 'COMPLETED', result: { id: 1 }, ...base };
     object.set('idempotency:run:k', record as never);
     expect(await idempotency.run<unknown>('k', () => 'again')).toEqual({ id: 1 });
@@ -196,7 +196,7 @@ describe('a class that keeps only the members it knows', () => {
 
   test('the refusal reaches who runs it', async () => {
     const store = new KeyValueStore(new ForgetfulStore(), { onWarning });
-    const idempotency = createIdempotency({ store, logger: {} });
+    const idempotency = createIdempotency({ name: 'run', store, logger: {} });
     let runs = 0;
     const blocked = idempotency.run('strict', () => ++runs, { onAbandoned: 'block' });
     await expect(blocked).rejects.toMatchObject({ code: 'INVALID_OPTIONS' });

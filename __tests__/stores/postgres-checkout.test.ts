@@ -25,7 +25,7 @@ class DoomedPool implements PostgresPool {
 
 test('G8: a connection that fails while it is handed out ends a call, not the process', async () => {
   const pool = new DoomedPool();
-  const store = new PostgresStore(pool, { listen: true });
+  const store = new PostgresStore(pool, { listen: true, transactions: { name: 'run' } });
   const key = keyAt('idempotency:charge:k', 'AAAAAA');
   const error = await errorOf(store.subscribe!(key, () => undefined));
   expect(error).toMatchObject({ code: 'STORE_UNAVAILABLE' });

@@ -63,7 +63,7 @@ describe('the table', () => {
     url.username = 'guest';
     const store = bench.store({ url: url.href });
     await store.createSchema();
-    expect(await createIdempotency({ store }).run(bench.key(), () => 1)).toBe(1);
+    expect(await createIdempotency({ name: 'run', store }).run(bench.key(), () => 1)).toBe(1);
     const refused = await errorOf(bench.store({ url: url.href, schema: 'new' }).createSchema());
     expect(refused).toMatchObject({ code: 'STORE_UNAVAILABLE', transient: false, cause: { code: '42501' } });
   });
@@ -133,7 +133,7 @@ describe('rows that are no records', () => {
       () => store.claim(key, request({ replacing: first.token })),
       () => store.read(key),
       () =>
-        createIdempotency({ store, prefix: 'p' })
+        createIdempotency({ name: 'run', store, prefix: 'p' })
           .get('x')
           .then(() => store.read(key)),
     ]) {
@@ -185,7 +185,7 @@ describe('keys and values', () => {
     url.pathname = '/latin';
     const store = bench.store({ url: url.href });
     await store.createSchema();
-    const idempotency = createIdempotency({ store });
+    const idempotency = createIdempotency({ name: 'run', store });
     expect(await idempotency.run('é', () => 'é')).toBe('é');
     const error = await errorOf(store.claim(keyAt('漢', 'abc-_1'), request()));
     expect(error).toMatchObject({ code: 'STORE_UNAVAILABLE', cause: { code: '22P05' } });

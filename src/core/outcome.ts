@@ -1,5 +1,6 @@
+import { show } from './check.js';
 import type { IdempotencyError } from './errors.js';
-import { show, type FailureVerdict, type Remember } from './options.js';
+import type { FailureVerdict, Remember } from './options.js';
 import type { AbandonedRule, StoredRecord } from './record.js';
 
 /** What a piece of work came to. The four outcomes of section "The run" in ARCHITECTURE.md. */

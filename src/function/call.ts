@@ -1,16 +1,16 @@
+import type { Adapter } from '../adapter.js';
 import type { FaceOperation } from '../api.js';
 import type { Attempt } from '../core/attempt.js';
+import { messageOf } from '../core/check.js';
 import { isIdempotencyError, UsageError } from '../core/errors.js';
-import { show } from '../core/options.js';
-import type { Idempotency } from '../idempotency.js';
+import { checkScoped } from '../core/options.js';
 import { warnThrough } from '../logging.js';
 import { reconcileOf, workOf } from '../translate.js';
 import type { FunctionOptions, FunctionSettings } from './options.js';
 
 /** One call: under which key, what it runs, and under which settings. */
 export interface Call<T> extends Pick<FaceOperation<T>, 'name' | 'key' | 'scope' | 'payload' | 'signal'> {
-  readonly options: FunctionOptions<T>;
-  readonly settings: FunctionSettings;
+  readonly settings: FunctionSettings<FunctionOptions<T>>;
   readonly execute: (attempt: Attempt) => T | Promise<T>;
 }
 
@@ -18,14 +18,15 @@ export interface Call<T> extends Pick<FaceOperation<T>, 'name' | 'key' | 'scope'
  * Runs it, or answers it from the record of another, and tells the hooks which of the two it was.
  * @throws IdempotencyError what stands in its `code`; or what the work threw, recorded or its own
  */
-export async function perform<T>(idempotency: Idempotency, call: Call<T>): Promise<T> {
-  const { name, key, scope, payload, signal, options, settings } = call;
+export async function perform<T>(adapter: Adapter, call: Call<T>): Promise<T> {
+  const { name, key, scope, payload, signal, settings } = call;
+  const { policy, rule, options } = settings;
   const { prefix, onAbandoned, onCacheHit, onCacheMiss } = options;
-  const { policy, rule } = settings;
+  checkScoped(name, options.requireScope, scope);
   const report = reporter(call);
   const work = workOf(call.execute, settings.remember, rule);
   const reconcile = typeof onAbandoned === 'function' ? reconcileOf(onAbandoned) : undefined;
-  const answer = await idempotency.answer<T>({
+  const answer = await adapter.answer<T>({
     ...{ key, name, scope, prefix, payload, policy, signal },
     onDuplicate: 'replay',
     onAbandoned: rule,
@@ -36,17 +37,17 @@ export async function perform<T>(idempotency: Idempotency, call: Call<T>): Promi
   // A call whose own attempt lost its lease has told that it ran: one call fires one hook.
   if (onCacheHit && answer.kind === 'duplicate' && !answer.lost) {
     const { record } = answer;
-    const describe = () => idempotency.describe<T>(key as string, record);
+    const describe = () => adapter.describe<T>(key as string, record);
     tell(report, 'onCacheHit', () => onCacheHit(key as string, describe()));
   }
-  return idempotency.unwrap(answer);
+  return adapter.unwrap(answer);
 }
 
 /** Says what a function of the user's threw that the call does not depend on. */
-function reporter<T>({ name, key, options }: Call<T>): (what: string, error: unknown) => void {
+function reporter<T>({ name, key, settings }: Call<T>): (what: string, error: unknown) => void {
   return (what, error) => {
     const message = `twiceshy: ${what} of ${name} "${String(key)}" threw: ${messageOf(error)}`;
-    warnThrough(options.logger)(message, { error });
+    warnThrough(settings.options.logger)(message, { error });
   };
 }
 
@@ -72,8 +73,4 @@ export async function keyFrom(option: string, compute: () => unknown): Promise<u
     if (isIdempotencyError(error)) throw error;
     throw new UsageError('INVALID_KEY', `${option} threw: ${messageOf(error)}`, { cause: error });
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : show(error);
 }

@@ -1,9 +1,10 @@
-import { anotherIdentity, UsageError } from '../core/errors.js';
+import { invalid } from '../core/check.js';
+import { anotherIdentity } from '../core/errors.js';
 import type { Lease, RecordedStep, StoredRecord, StoreKey } from '../core/record.js';
 import type { ClaimAnswer, ClaimRequest, LeaseStore, Replacement, Settlement } from '../core/store.js';
 import type { RedisClient } from './internal/redis-client.js';
 import { RedisConnection } from './internal/redis-connection.js';
-import { readOptions, type RedisStoreOptions } from './internal/redis-options.js';
+import { readRedisOptions, type RedisStoreOptions } from './internal/redis-options.js';
 import * as format from './internal/redis-record.js';
 import { NO_TOKEN } from './internal/redis-layout.js';
 import { stepLine, stepStart, stepsText } from './internal/redis-steps.js';
@@ -34,6 +35,7 @@ const LATEST_MS = 9_999_999_999_999;
  * says so).
  */
 export class RedisStore implements LeaseStore {
+  readonly requiresScope: boolean;
   readonly #connection: RedisConnection;
   readonly #subscriber: RedisSubscriber;
   readonly #readArgs: string[];
@@ -43,7 +45,8 @@ export class RedisStore implements LeaseStore {
    * @throws UsageError INVALID_OPTIONS for an unknown option, or a client that can't run scripts
    */
   constructor(input: string | RedisStoreOptions | RedisClient = {}) {
-    const { timeoutMs, replicas, warn, ...where } = readOptions(input);
+    const { timeoutMs, replicas, warn, requiresScope, ...where } = readRedisOptions(input);
+    this.requiresScope = requiresScope;
     this.#readArgs = replicas ? ['1'] : [];
     this.#connection = new RedisConnection({
       ...where,
@@ -156,7 +159,7 @@ export class RedisStore implements LeaseStore {
 
 function resolution(replacement: Extract<Replacement, { kind: 'resolve' }>): string[] {
   if (replacement.status === 'IN_PROGRESS') {
-    throw new UsageError('INVALID_OPTIONS', 'an outcome by hand is COMPLETED or FAILED');
+    throw invalid('an outcome by hand is COMPLETED or FAILED');
   }
   const { payload, token, retentionMs } = replacement;
   const marks = format.statusChar(replacement) + (payload === undefined ? 'n' : 'v');

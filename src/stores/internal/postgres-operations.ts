@@ -1,4 +1,5 @@
-import { anotherIdentity, UsageError } from '../../core/errors.js';
+import { invalid } from '../../core/check.js';
+import { anotherIdentity } from '../../core/errors.js';
 import type { Lease, RecordedStep, StoreKey, StoredRecord } from '../../core/record.js';
 import type { ClaimRequest, Replacement, Settlement } from '../../core/store.js';
 import type { Values } from './postgres-database.js';
@@ -134,7 +135,7 @@ export async function override(
 function resolution(replacement: Extract<Replacement, { kind: 'resolve' }>): Values {
   const { status, final, token, payload, retentionMs } = replacement;
   if (status === 'IN_PROGRESS') {
-    throw new UsageError('INVALID_OPTIONS', 'an outcome by hand is COMPLETED or FAILED');
+    throw invalid('an outcome by hand is COMPLETED or FAILED');
   }
   const text = payload === undefined ? null : toText(payload);
   return { status, final, token, payload: text, kept_us: microseconds(retentionMs) };

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { UsageError } from '../../core/errors.js';
+import { invalid } from '../../core/check.js';
 
 /** Where the records are. */
 export interface PostgresTable {
@@ -87,7 +87,7 @@ const digest = (text: string): string => createHash('sha256').update(text).diges
 function checkName(what: 'table' | 'schema', name: unknown): void {
   const fault = nameFault(name);
   if (fault === undefined) return;
-  throw new UsageError('INVALID_OPTIONS', `${what} ${fault}`);
+  throw invalid(`${what} ${fault}`);
 }
 
 function nameFault(name: unknown): string | undefined {
