@@ -56,7 +56,7 @@ describe('a row of version 3, which only a newer version of the library reads', 
 
   /** Its fields may mean anything. */
   const fromTheFuture = `version = 3, on_abandoned = 'perhaps', attempt = -1, failures = -1, fingerprint = '?', created_us = -1,
-    started_us = -1, traceparent = '?', holder = '?', facts = '?', steps = '{"a": 1}', previous_end = NULL`;
+    started_us = -1, traceparent = '?', holder = '?', facts = '?', steps = '[1]', previous_end = NULL`;
 
   test.each(['IN_PROGRESS', 'COMPLETED', 'FAILED'])(
     '%s: is told to upgrade to who claims or reads it, and no attempt changes it, its own neither',
