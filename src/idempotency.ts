@@ -23,7 +23,14 @@ import type { Answer } from './core/outcome.js';
 import type { StoreKey, StoredRecord } from './core/record.js';
 import { type LeaseStore, type Replacement } from './core/store.js';
 import { newToken } from './core/token.js';
-import { checkKey, composeNamespace, fingerprintOf, sha256Hex, storeKey } from './keys/index.js';
+import {
+  checkKey,
+  checkStoredKey,
+  composeNamespace,
+  derivedKey,
+  fingerprintOf,
+  storeKey,
+} from './keys/index.js';
 import { reportEvents } from './logging.js';
 import { encodeOutcome, reconcileOf, workOf } from './translate.js';
 
@@ -86,10 +93,10 @@ export class Idempotency {
     const label = { name, key: checkKey(operation.key) };
     const place = this.#place(label.key, name, operation.scope, operation.prefix);
     if (signal !== undefined) checkSignal(signal);
-    if (signal?.aborted) return Promise.resolve({ kind: 'left', reason: signal.reason as unknown });
     if (holdsKey(this.#store, place)) {
       const why = 'the work that runs under this key runs the same key again; it would wait for itself';
       const error = new UsageError('INVALID_KEY', `${name} "${label.key}": ${why}`);
+      this.#events.emitEnd(label, 'refused', 0, error.code);
       return Promise.resolve({ kind: 'refused', error });
     }
     const fingerprint = payload === undefined ? undefined : fingerprintOf(payload);
@@ -102,6 +109,8 @@ export class Idempotency {
       policy: operation.policy,
       onDuplicate: operation.onDuplicate,
       onAbandoned: operation.onAbandoned,
+      notes: operation.notes,
+      onStart: operation.onStart,
       work: operation.work,
       reconcile: operation.reconcile,
     });
@@ -218,7 +227,7 @@ export class Idempotency {
 
   #placeOf(key: unknown, where: Namespaced): StoreKey {
     const name = where.name ?? this.#options.name ?? DEFAULT_NAME;
-    return this.#place(checkKey(key), name, where.scope ?? this.#options.scope, where.prefix);
+    return this.#place(checkStoredKey(key), name, where.scope ?? this.#options.scope, where.prefix);
   }
 
   #place(
@@ -255,8 +264,7 @@ export class Idempotency {
       background: new Background(),
       encode: (outcome) => encodeOutcome(this.codec, outcome),
       decode: (text) => this.codec.decode(text),
-      deriveKey: (key, failures, name) =>
-        sha256Hex(JSON.stringify([key.digest, key.address, failures, name])).slice(0, 32),
+      deriveKey: derivedKey,
       enter: (attempt, key, run) => enterAttempt(attempt, store, key, run),
     };
   }

@@ -7,6 +7,7 @@ import { DynamoDBStore } from '../../src/stores/dynamodb.js';
 import { Bench } from '../../src/testing/bench.js';
 import { checkOptions } from '../../src/testing/options.js';
 import { startDynamo, type PrivateDynamo, type WireFault } from '../support/dynalite.js';
+import { keyAt } from '../support/keys.js';
 
 const table = 'records';
 let dynamo: PrivateDynamo;
@@ -187,7 +188,7 @@ describe('what DynamoDB refuses', () => {
   });
 
   test('an address longer than a partition key may be is refused before anything is sent', async () => {
-    const bench = newBench().elsewhere({ address: `p:T:${'漢'.repeat(700)}`, digest: 'abc-_1' });
+    const bench = newBench().elsewhere(keyAt(`p:T:${'漢'.repeat(700)}`, 'abc-_1'));
     const before = dynamo.requests.length;
     await expect(bench.claim()).rejects.toMatchObject({
       code: 'INVALID_KEY',

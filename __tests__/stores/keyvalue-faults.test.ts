@@ -198,8 +198,11 @@ describe('a class that keeps only the members it knows', () => {
 
   test('within the process the guarantees stay: fences, fingerprints, resends, stale writers, tombstones', async () => {
     const bench = over(new ForgetfulStore());
-    const first = await bench.abandoned({ fingerprint: 'fingerprint-0123' });
-    expect(await bench.refused()).toMatchObject({ fingerprint: 'fingerprint-0123', fence: first.fence });
+    const first = await bench.abandoned({ fingerprint: 'fingerprint-0123456789' });
+    expect(await bench.refused()).toMatchObject({
+      fingerprint: 'fingerprint-0123456789',
+      fence: first.fence,
+    });
     const second = await bench.claim({ replacing: first.token });
     expect(second.fence).toBeGreaterThan(first.fence);
     expect(await bench.settle(first)).toBe(false);

@@ -5,8 +5,9 @@ import type { ClaimRequest, Settlement } from '../../src/core/store.js';
 import { newToken } from '../../src/core/token.js';
 import { InMemoryStore, type InMemoryStoreOptions } from '../../src/stores/memory.js';
 import { errorOf } from '../support/deferred.js';
+import { keyAt } from '../support/keys.js';
 
-const keyOf = (name: string): StoreKey => ({ address: `charge:${name}`, digest: 'abcdef' });
+const keyOf = (name: string): StoreKey => keyAt(`charge:${name}`, 'abcdef');
 const DONE: Settlement = {
   ...{ status: 'COMPLETED', final: true, failures: 0, payload: '"done"', retentionMs: 60_000 },
 };

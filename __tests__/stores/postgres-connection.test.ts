@@ -6,6 +6,7 @@ import { deferred, errorOf } from '../support/deferred.js';
 import { Bench } from './postgres-bench.js';
 import { watchedPool } from './postgres-watched-pool.js';
 import { claim, DONE, request } from './redis-steps.js';
+import { keyAt } from '../support/keys.js';
 
 let bench: Bench;
 beforeAll(async () => void (bench = await Bench.start()));
@@ -13,10 +14,7 @@ afterEach(() => bench.reset());
 afterAll(() => bench.stop());
 
 let places = 0;
-const place = (): { address: string; digest: string } => ({
-  address: `p:Task:${++places}`,
-  digest: 'abc-_1',
-});
+const place = () => keyAt(`p:Task:${++places}`);
 const unavailable = { name: 'StoreError', code: 'STORE_UNAVAILABLE', transient: true };
 
 type Operation = (

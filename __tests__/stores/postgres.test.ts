@@ -6,6 +6,7 @@ import { startPostgres } from '../support/postgres-server.js';
 import { Bench } from './postgres-bench.js';
 import { watchedPool } from './postgres-watched-pool.js';
 import { claim, DONE, request } from './redis-steps.js';
+import { keyAt } from '../support/keys.js';
 
 let bench: Bench;
 beforeAll(async () => void (bench = await Bench.start()));
@@ -13,10 +14,7 @@ afterEach(() => bench.reset());
 afterAll(() => bench.stop());
 
 let places = 0;
-const place = (): { address: string; digest: string } => ({
-  address: `p:Task:${++places}`,
-  digest: 'abc-_1',
-});
+const place = () => keyAt(`p:Task:${++places}`);
 
 describe('the table', () => {
   test('is made by many instances at once, and again', async () => {
@@ -178,7 +176,7 @@ describe('keys and values', () => {
       String.fromCodePoint(0x4e00 + ((index * 7919) % 20_000)),
     );
     const long = noise.join('');
-    const keys = ['a', 'b'].map((end) => ({ address: `p:Task:${long}${end}`, digest: 'abc-_1' }));
+    const keys = ['a', 'b'].map((end) => keyAt(`p:Task:${long}${end}`, 'abc-_1'));
     const leases = await Promise.all(keys.map((key) => claim(store, key)));
     for (const [index, key] of keys.entries())
       expect(await store.read(key)).toMatchObject({ token: leases[index]?.token });
@@ -194,7 +192,7 @@ describe('keys and values', () => {
     await store.createSchema();
     const idempotency = createIdempotency({ store });
     expect(await idempotency.run('é', () => 'é')).toBe('é');
-    const error = await errorOf(store.claim({ address: '漢', digest: 'abc-_1' }, request()));
+    const error = await errorOf(store.claim(keyAt('漢', 'abc-_1'), request()));
     expect(error).toMatchObject({ code: 'STORE_UNAVAILABLE', cause: { code: '22P05' } });
     expect(error.message).toMatch(/encoding is UTF8/);
   });

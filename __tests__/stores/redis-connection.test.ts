@@ -221,7 +221,7 @@ describe('the eviction policy', () => {
 test('G8: a process that is idle exits, with connections open and after a connection was refused', async () => {
   const script = `
     import { RedisStore } from ${JSON.stringify(new URL('../../src/stores/redis.ts', import.meta.url).href)};
-    const key = { address: 'k', digest: 'abcdef' };
+    const key = keyAt('k', 'abcdef');
     const store = new RedisStore(${JSON.stringify(server.url)});
     await store.read(key);
     const leave = await store.subscribe(key, () => undefined);

@@ -9,7 +9,16 @@ import type { ErrorCode } from './errors.js';
  * - `lost`: its own attempt ran and lost its lease.
  * - `left`: its signal was aborted.
  */
-export const RUN_ENDS = ['ran', 'took-over', 'replayed', 'joined', 'waited', 'refused', 'lost', 'left'] as const;
+export const RUN_ENDS = [
+  'ran',
+  'took-over',
+  'replayed',
+  'joined',
+  'waited',
+  'refused',
+  'lost',
+  'left',
+] as const;
 export type RunEnd = (typeof RUN_ENDS)[number];
 
 /** Which operation, under which key. */

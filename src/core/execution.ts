@@ -7,7 +7,7 @@ import { Heartbeat, type Leaseholder } from './heartbeat.js';
 import type { EngineParts, Operation } from './operation.js';
 import type { RunPolicy } from './options.js';
 import type { Answer, Outcome } from './outcome.js';
-import type { Lease, StoredRecord } from './record.js';
+import { settledNotes, type Lease, type StoredRecord } from './record.js';
 import { Steps, type StepHolder } from './steps.js';
 import type { Settlement } from './store.js';
 import { encodeWithin } from './value.js';
@@ -232,7 +232,7 @@ export class Execution<T> implements Leaseholder, StepHolder {
       ...this.attempt.lease,
       ...settlement,
       restored: false,
-      notes: this.attempt.lease.notes,
+      notes: settledNotes(this.attempt.lease.notes),
       leaseRemainingMs: 0,
       settledAtMs: settlement.status === 'IN_PROGRESS' ? undefined : nowMs,
       expiresAtMs: nowMs + settlement.retentionMs,

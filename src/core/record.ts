@@ -61,6 +61,14 @@ export interface Notes {
   readonly facts?: string | undefined;
 }
 
+/** What stays of the notes once an attempt has settled: nobody holds it any more. */
+export function settledNotes(notes: Notes | undefined): Notes | undefined {
+  if (!notes) return undefined;
+  const { traceparent, facts } = notes;
+  if (traceparent === undefined && facts === undefined) return undefined;
+  return { ...(traceparent !== undefined && { traceparent }), ...(facts !== undefined && { facts }) };
+}
+
 /**
  * A record as a store answered it. `leaseRemainingMs` was judged by the store's clock (G4), so that nobody
  * compares the clocks of two machines.

@@ -23,23 +23,21 @@ export async function perform<T>(idempotency: Idempotency, call: Call<T>): Promi
   const { prefix, onAbandoned, onCacheHit, onCacheMiss } = options;
   const { policy, rule } = settings;
   const report = reporter(call);
-  const hooks = new Hooks(report);
   const work = workOf(call.execute, settings.remember, rule);
   const reconcile = typeof onAbandoned === 'function' ? reconcileOf(onAbandoned) : undefined;
-  // A reconcile function runs in the place of the work, or before it.
-  const missed = () => hooks.fire('onCacheMiss', onCacheMiss && (() => onCacheMiss(key as string)));
   const answer = await idempotency.answer<T>({
     ...{ key, name, scope, prefix, payload, policy, signal },
     onDuplicate: 'replay',
     onAbandoned: rule,
-    work: (attempt) => (missed(), work(attempt)),
-    reconcile: reconcile && ((attempt) => (missed(), reconcile(attempt))),
+    onStart: onCacheMiss && (() => tell(report, 'onCacheMiss', () => onCacheMiss(key as string))),
+    work,
+    reconcile,
   });
-  if (answer.kind === 'duplicate') {
+  // A call whose own attempt lost its lease has told that it ran: one call fires one hook.
+  if (onCacheHit && answer.kind === 'duplicate' && !answer.lost) {
     const { record } = answer;
-    const tell =
-      onCacheHit && (() => onCacheHit(key as string, idempotency.describe<T>(key as string, record)));
-    hooks.fire('onCacheHit', tell);
+    const describe = () => idempotency.describe<T>(key as string, record);
+    tell(report, 'onCacheHit', () => onCacheHit(key as string, describe()));
   }
   return idempotency.unwrap(answer);
 }
@@ -52,22 +50,14 @@ function reporter<T>({ name, key, options }: Call<T>): (what: string, error: unk
   };
 }
 
-/** Tells a call's first event to the user, and keeps what goes wrong there away from the call. */
-class Hooks {
-  #fired = false;
-
-  constructor(private readonly report: ReturnType<typeof reporter>) {}
-
-  fire(hook: string, tell: (() => unknown) | undefined): void {
-    if (this.#fired) return;
-    this.#fired = true;
-    const failed = (error: unknown) => this.report(hook, error);
-    try {
-      // Not waited for: a hook that hangs would hold up an answer that is there.
-      Promise.resolve(tell?.()).catch(failed);
-    } catch (error) {
-      failed(error);
-    }
+/** Calls a hook of the user's, and keeps what goes wrong there away from the call. */
+function tell(report: ReturnType<typeof reporter>, hook: string, call: () => unknown): void {
+  const failed = (error: unknown) => report(hook, error);
+  try {
+    // Not waited for: a hook that hangs would hold up an answer that is there.
+    Promise.resolve(call()).catch(failed);
+  } catch (error) {
+    failed(error);
   }
 }
 

@@ -2,7 +2,7 @@ import { UsageError } from '../core/errors.js';
 import type { StoreKey } from '../core/record.js';
 import { remember } from '../values/remember.js';
 import { faultOf } from './check.js';
-import { digestOf } from './hash.js';
+import { digestOf, sha256Hex } from './hash.js';
 
 /** Whose keys these are: one operation, of one tenant, under one prefix. */
 export interface NamespaceParts {
@@ -28,8 +28,7 @@ let latest: Namespace | undefined;
  * @throws UsageError `INVALID_OPTIONS` for a part that is empty, too long or holds control characters.
  */
 export function composeNamespace({ prefix, scope, name }: NamespaceParts): Namespace {
-  if (latest && latest.name === name && latest.scope === scope && latest.prefix === prefix)
-    return latest;
+  if (latest && latest.name === name && latest.scope === scope && latest.prefix === prefix) return latest;
   checkPart('prefix', prefix, 128);
   checkPart('name', name, 128);
   if (scope !== undefined) checkPart('scope', scope, 256);
@@ -47,6 +46,19 @@ export function composeNamespace({ prefix, scope, name }: NamespaceParts): Names
 /** Which record a (checked) key means. In the address the key comes last and unescaped, as in the plain recipe. */
 export function storeKey({ prefix, scope, name, head, digest }: Namespace, key: string): StoreKey {
   return { prefix, scope, operation: name, key, address: head + key, digest };
+}
+
+/**
+ * A key for a downstream API: the first 32 hex digits of the SHA-256 of the identity's parts, the number of definite failures,
+ * and a name. It does not depend on how a record is laid out.
+ */
+export function derivedKey(
+  { prefix, scope, operation, key }: StoreKey,
+  failures: number,
+  name: string,
+): string {
+  const parts = [prefix, scope ?? null, operation, key, failures, name];
+  return sha256Hex(JSON.stringify(parts)).slice(0, 32);
 }
 
 function checkPart(what: string, part: string, max: number): void {

@@ -85,7 +85,7 @@ export class TaskMiddleware {
         live = captured.live;
         return captured.outcome;
       });
-      if (answer.kind === 'ran' && live) return this.#ownResult(live);
+      if (answer.kind === 'ran' && answer.by === 'work' && live) return this.#ownResult(live);
       return this.#results.build(task, this.#savedFor(answer, task.context));
     } catch (error) {
       // The framework's own rejection is not ours to hide.

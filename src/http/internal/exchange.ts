@@ -126,17 +126,15 @@ export class Exchange<Req extends object> {
       onDuplicate: 'replay',
       onAbandoned: rule,
       signal: left.signal,
-      work: async (attempt) => {
-        hasStarted = true;
-        return this.#outcomeOf(await work(attempt));
-      },
+      onStart: () => (hasStarted = true),
+      work: async (attempt) => this.#outcomeOf(await work(attempt)),
       reconcile:
         typeof onAbandoned === 'function'
           ? async (attempt) => reconciled(await onAbandoned(attempt, request))
           : undefined,
     });
     // A lost lease ends otherwise: then another outcome than the handler's is recorded.
-    if (answer.kind === 'ran' && hasStarted) return { kind: 'own' };
+    if (answer.kind === 'ran' && answer.by === 'work') return { kind: 'own' };
     return this.#replyTo(answer, key, place);
   }
 
@@ -213,7 +211,7 @@ export class Exchange<Req extends object> {
     const { code } = error;
     if (code === 'CONCURRENT_REQUEST' || code === 'IDEMPOTENCY_TIMEOUT')
       return this.#problem(code, { retryAfterSeconds: await this.#secondsToLeaseEnd(key, place) });
-    if (code === 'STORE_UNAVAILABLE' || code === 'LEASE_LOST')
+    if (code === 'STORE_UNAVAILABLE' || code === 'LEASE_LOST' || code === 'RECORD_TOO_NEW')
       return this.#problem(code, { retryAfterSeconds: LEAST_RETRY_SECONDS });
     return this.#problem(code);
   }

@@ -1,4 +1,3 @@
-import type { Attempt } from '../../core/attempt.js';
 import { isIdempotencyError, UsageError } from '../../core/errors.js';
 import { show } from '../../core/options.js';
 import type { Answer } from '../../core/outcome.js';
@@ -31,9 +30,12 @@ export function makeConsumer<M, R>(where: string, options: ConsumerOptions<M, R>
   const { idempotency, isOwn, policy, rule, retryDelayMs } = consumerSettings(where, options);
   const { handler, remember = 'none', onAbandoned: reconcile } = options;
   const { leaseMs, maxAttempts } = policy;
-  const decode: Terms['decode'] = (record) => idempotency.decode(record);
+  const terms: Terms = {
+    ...{ leaseMs, retryDelayMs, maxAttempts },
+    decode: (record) => idempotency.decode(record),
+  };
 
-  const ask = async (message: M, saw: (attempt: Attempt) => void): Promise<Answer<R>> => {
+  const ask = async (message: M): Promise<Answer<R>> => {
     const identity = await identityOf(message, options);
     return idempotency.answer<R>({
       ...identity,
@@ -41,21 +43,18 @@ export function makeConsumer<M, R>(where: string, options: ConsumerOptions<M, R>
       onDuplicate: 'replay',
       onAbandoned: rule,
       signal: undefined,
-      work: workOf<R>((attempt) => (saw(attempt), handler(message, attempt)), remember, rule),
+      work: workOf<R>((attempt) => handler(message, attempt), remember, rule),
       reconcile:
         typeof reconcile === 'function'
-          ? reconcileOf<R>((attempt) => (saw(attempt), reconcile(message, attempt)))
+          ? reconcileOf<R>((attempt) => reconcile(message, attempt))
           : undefined,
     });
   };
   const deliver = async (message: M): Promise<Delivery<R>> => {
-    let attempt: number | undefined;
-    const terms = (): Terms => ({ leaseMs, retryDelayMs, maxAttempts, attempt, decode });
     try {
-      const answer = await ask(message, (running) => (attempt = running.attempt));
-      return deliveryOf(answer, terms());
+      return deliveryOf(await ask(message), terms);
     } catch (error) {
-      return afterRefusal(isIdempotencyError(error) ? error.code : undefined, error, terms());
+      return afterRefusal(isIdempotencyError(error) ? error.code : undefined, error, terms);
     }
   };
   const consume = async (message: M): Promise<Delivery<R>> => {

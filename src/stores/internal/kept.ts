@@ -36,7 +36,8 @@ export interface Kept {
 }
 
 export function granted(kept: Kept): ClaimAnswer {
-  const { token, fence, attempt, failures, previousToken, createdAtMs, startedAtMs, leaseEndsAtMs, steps } = kept;
+  const { token, fence, attempt, failures, previousToken, createdAtMs, startedAtMs, leaseEndsAtMs, steps } =
+    kept;
   const previousEnd = kept.previousEnd === 'withdrawn' ? undefined : kept.previousEnd;
   const grant = {
     ...{ token, fence, attempt, failures, previousToken, previousEnd },

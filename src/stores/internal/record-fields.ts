@@ -54,7 +54,7 @@ export const RECORD_FIELDS = {
   /** Decimal; stays at 999999. */
   hits: { redis: 6, column: 'hit_count', sql: 'integer NOT NULL DEFAULT 0' },
   /** How many characters the optional fields take. */
-  extra: { redis: 3 },
+  extra: { redis: 4 },
   /** First among the optional ones, without a tag: it is there where `ended` is no dash. */
   previous: { redis: 16, tag: '', column: 'previous_token', sql: 'text' },
   fingerprint: { redis: 22, tag: 'F', column: 'fingerprint', sql: 'text' },

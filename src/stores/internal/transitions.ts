@@ -1,8 +1,8 @@
 import { anotherIdentity } from '../../core/errors.js';
 import {
   NO_STEPS,
+  settledNotes,
   type Lease,
-  type Notes,
   type RecordedStep,
   type StoreKey,
   type StoredRecord,
@@ -129,13 +129,6 @@ export function settled(lease: Lease, settlement: Settlement, at: Moment) {
   };
 }
 
-/** Of an attempt that has ended nobody is the holder. */
-export function settledNotes(notes: Notes | undefined): Notes | undefined {
-  if (notes?.holder === undefined) return notes;
-  const { holder: _holder, ...kept } = notes;
-  return Object.values(kept).every((note) => note === undefined) ? undefined : kept;
-}
-
 export function release(found: Kept | undefined, key: StoreKey, token: string, at: Moment): Move<boolean> {
   const undone = found?.token === token && found.status === 'IN_PROGRESS';
   if (undone || !found) {
@@ -171,7 +164,8 @@ export function override(
   const outcome = { status, final, payload, token, fence: at.nextFence(found.fence) };
   const times = { leaseEndsAtMs: 0, settledAtMs: at.nowMs, expiresAtMs: at.nowMs + retentionMs };
   const cleared = { hitCount: 0, steps: NO_STEPS, prior: undefined };
-  return { answer: 'done', write: { ...found, ...outcome, ...times, ...replaced, ...cleared } };
+  const notes = settledNotes(found.notes);
+  return { answer: 'done', write: { ...found, ...outcome, ...times, ...replaced, ...cleared, notes } };
 }
 
 /** What a person's write finds in the place of a record that can't be read: something settled, of nobody. */
