@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
 import { invalid } from '../../core/check.js';
-import { UsageError } from '../../core/errors.js';
 import { RECORD_FIELDS, type RecordField } from './record-fields.js';
 
 /** Where the records are. */
