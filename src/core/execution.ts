@@ -176,6 +176,7 @@ export class Execution<T> implements Leaseholder, StepHolder {
     this.parts.background.start({
       operation: 'record an outcome',
       command,
+      saves: true,
       ...patienceOf(this.op.policy, this.op.policy.leaseMs),
       onDone: (recorded) => {
         this.emit(recorded === true ? 'recorded-late' : 'superseded');
