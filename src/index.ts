@@ -1,5 +1,6 @@
 /** Public names only. Importing this loads no client library. */
 export {
+  defaultStore,
   IdempotencyMiddleware,
   getIdempotencyMiddleware,
   idempotent,

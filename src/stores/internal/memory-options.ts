@@ -15,6 +15,13 @@ export interface InMemoryStoreOptions {
   readonly evict?: boolean;
   /** Told the address of every record that was dropped to make room. Needs `evict`. @default none */
   readonly onEvict?: (address: string) => void;
+  /**
+   * The clock that retention and leases are counted by, in milliseconds: for tests whose fake timers move `Date` and not
+   * `performance`, as node:test's do, and for `setSystemTime()` of jest and vitest. Give `() => Date.now()` for these: the
+   * function is called each time, so that it finds the faked Date.
+   * @default the process's monotonic clock
+   */
+  readonly clock?: () => number;
 }
 
 const OPTIONS = new Map<string, { isFit: (value: unknown) => boolean; wanted: string }>([
@@ -24,6 +31,7 @@ const OPTIONS = new Map<string, { isFit: (value: unknown) => boolean; wanted: st
   ],
   ['evict', { isFit: (v) => typeof v === 'boolean', wanted: 'true or false' }],
   ['onEvict', { isFit: (v) => typeof v === 'function', wanted: 'a function of the address' }],
+  ['clock', { isFit: (v) => typeof v === 'function', wanted: 'a function that gives milliseconds' }],
 ]);
 /** Longer delays overflow in timers, which would then fire at once. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
@@ -34,12 +42,21 @@ export function limitsOf(options: InMemoryStoreOptions): TableLimits {
     throw invalid(`takes an options object, not ${show(options)}`);
   }
   for (const [name, value] of Object.entries(options)) checkOption(name, value);
-  const { maxEntries, evict = false, onEvict } = options;
+  const { maxEntries, evict = false, onEvict, clock } = options;
   if (evict && maxEntries === undefined) {
     throw invalid('evicts only where maxEntries says when it is full: give both');
   }
   if (onEvict && !evict) throw invalid('calls onEvict only with evict: true: give both');
-  return { maxEntries: maxEntries ?? Infinity, evict, onEvict };
+  const nowMs = clock ? () => readingOf(clock()) : monotonicMs;
+  return { maxEntries: maxEntries ?? Infinity, evict, onEvict, nowMs };
+}
+
+/** The wall clock at the start of the process, moved on by the monotonic one. */
+const monotonicMs = (): number => Math.floor(performance.timeOrigin + performance.now());
+
+function readingOf(ms: unknown): number {
+  if (typeof ms === 'number' && Number.isFinite(ms)) return Math.floor(ms);
+  throw invalid(`takes a clock that gives milliseconds, and this one gave ${show(ms)}`);
 }
 
 function checkOption(name: string, value: unknown): void {
