@@ -9,6 +9,7 @@ export {
 } from './defaults.js';
 export { createIdempotency, type Idempotency } from './idempotency.js';
 export type {
+  CacheHit,
   IdempotencyOptions,
   IdempotencyRecord,
   Namespaced,

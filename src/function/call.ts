@@ -1,4 +1,4 @@
-import type { FaceOperation } from '../api.js';
+import type { CacheHit, FaceOperation } from '../api.js';
 import type { Attempt } from '../core/attempt.js';
 import { isIdempotencyError, UsageError } from '../core/errors.js';
 import { show } from '../core/options.js';
@@ -38,7 +38,8 @@ export async function perform<T>(idempotency: Idempotency, call: Call<T>): Promi
   if (answer.kind === 'duplicate') {
     const { record } = answer;
     const tell =
-      onCacheHit && (() => onCacheHit(key as string, idempotency.describe<T>(key as string, record)));
+      onCacheHit &&
+      (() => onCacheHit(key as string, idempotency.describe<T>(key as string, record) as CacheHit<T>));
     hooks.fire('onCacheHit', tell);
   }
   return idempotency.unwrap(answer);
