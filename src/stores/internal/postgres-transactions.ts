@@ -26,7 +26,7 @@ const LONGEST_RETRY_MS = 250;
  * the session.
  */
 export class PostgresTransactions implements LeaseStore {
-  readonly subscribe?: NonNullable<LeaseStore['subscribe']>;
+  subscribe?: NonNullable<LeaseStore['subscribe']>;
   /** By owner token. */
   readonly #sessions = new Map<string, PostgresSession>();
   /** Of the attempts that hold a session. */
@@ -40,6 +40,11 @@ export class PostgresTransactions implements LeaseStore {
     const subscribe = store.subscribe?.bind(store);
     if (subscribe) this.subscribe = subscribe;
     this.#run = (name, values) => database.run(name, values);
+  }
+
+  /** Messages turned out not to arrive: waiters poll from now on. */
+  stopListening(): void {
+    delete this.subscribe;
   }
 
   /** The transaction of an attempt that runs. */

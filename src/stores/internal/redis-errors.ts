@@ -8,7 +8,8 @@ const ADVICE: readonly [pattern: RegExp, advice: string][] = [
   [/\b(NOAUTH|WRONGPASS)\b|invalid (username|password)/, 'check the user name and password in the URL'],
   [
     /\bNOPERM\b/,
-    'give this user GET, SET, SETRANGE, PTTL, PEXPIRE, TIME, EVAL and EVALSHA on the keys (ACL SETUSER)',
+    'give this user the rights that docs/stores.md lists: EVALSHA, EVAL, GET, SET, SETRANGE, PEXPIRE, PEXPIRETIME, PTTL, DEL, TIME, ' +
+      'PUBLISH, SUBSCRIBE and UNSUBSCRIBE, on the keys and channels of the prefix (ACL SETUSER)',
   ],
   [/\bOOM\b/, 'the server reached maxmemory: raise it, or shorten the retention'],
   [/\bMISCONF\b/, 'the server refuses writes because it cannot save to disk: see its log'],
