@@ -168,7 +168,7 @@ describe('what is stored', () => {
       Object.keys(optionTables.transactions).sort(),
     );
     const { store, addresses, leases } = watched();
-    const open = { failure: undefined, query: async () => ({}) };
+    const open = { failure: undefined, endedByWork: false, query: async () => ({}) };
     const defaults = { prefix: 'p', name: 'n', scope: 's', lease: 7_000 };
     const transactions = new Transactions(store, Object.assign(store, { session: () => open }), defaults);
     await transactions.run('k', () => 1, {});

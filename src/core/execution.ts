@@ -200,6 +200,7 @@ export class Execution<T> implements Leaseholder, StepHolder {
     this.parts.background.start({
       operation: 'record an outcome',
       command,
+      saves: true,
       ...patienceOf(this.op.policy, this.op.policy.leaseMs),
       onDone: (recorded) => {
         this.emit(recorded === true ? 'recorded-late' : 'superseded');
@@ -222,7 +223,8 @@ export class Execution<T> implements Leaseholder, StepHolder {
     const status = outcome.kind === 'completed' ? 'COMPLETED' : 'FAILED';
     const payload = this.#encode(outcome, maxResultBytes);
     const isFinal = outcome.kind !== 'failed' || outcome.final;
-    return { status, final: isFinal, failures: failures + (isFinal ? 0 : 1), payload, retentionMs: ttlMs };
+    const counted = outcome.kind === 'failed' && outcome.definite ? 1 : 0;
+    return { status, final: isFinal, failures: failures + counted, payload, retentionMs: ttlMs };
   }
 
   #encode(outcome: Outcome<T>, maxResultBytes: number): string | undefined {
