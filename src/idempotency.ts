@@ -1,14 +1,14 @@
 import { checkInstanceOptions, checkListener, checkOutcomeByHand, checkPlace, checkRun } from './checks.js';
 import { enterAttempt, holdsKey } from './attempt.js';
 import type { FaceOperation, IdempotencyOptions, IdempotencyRecord, Namespaced, RunOptions } from './api.js';
-import { createCodec, encodeFailure, type Codec } from './codec/index.js';
+import { createCodec, DroppedMembers, type Codec } from './codec/index.js';
 import type { Attempt } from './core/attempt.js';
 import { Background } from './core/background.js';
 import { callStore } from './core/calls.js';
 import { Engine } from './core/engine.js';
 import { DuplicateError, OutcomeError, StoreError, UsageError } from './core/errors.js';
 import { type Events, type EventName, type Listener, type Stats, type Tally } from './core/events.js';
-import type { EngineParts } from './core/operation.js';
+import type { EncodedOf, EngineParts } from './core/operation.js';
 import {
   abandonedRule,
   checkSignal,
@@ -19,7 +19,7 @@ import {
   resolvePolicy,
   type RunPolicy,
 } from './core/options.js';
-import type { Answer } from './core/outcome.js';
+import type { Answer, Outcome } from './core/outcome.js';
 import type { StoreKey, StoredRecord } from './core/record.js';
 import { type LeaseStore, type Replacement } from './core/store.js';
 import { newToken } from './core/token.js';
@@ -34,6 +34,7 @@ export class Idempotency {
   readonly #store: LeaseStore;
   readonly #options: IdempotencyOptions;
   readonly #events: Events;
+  readonly #dropped = new DroppedMembers();
   readonly #engine: Engine;
 
   /** @param tally counts that several instances share; @default its own */
@@ -114,7 +115,7 @@ export class Idempotency {
    */
   decode(record: StoredRecord): unknown {
     if (record.payload === undefined) {
-      const message = `the outcome (${record.status}) was recorded without its value: it was too large, or could not be encoded`;
+      const message = `the outcome (${record.status}) was recorded without its value: it was too large, could not be encoded, or was not redacted`;
       throw new OutcomeError('RESULT_UNAVAILABLE', message);
     }
     if (record.format === 'recipe') {
@@ -149,8 +150,12 @@ export class Idempotency {
     checkPlace('resolve()', where);
     checkOutcomeByHand(outcome);
     const isGood = 'result' in outcome;
-    const payload = isGood ? this.codec.encode(outcome.result) : encodeFailure(this.codec, outcome.error);
-    const settled = { status: isGood ? 'COMPLETED' : 'FAILED', final: true, payload } as const;
+    const given = isGood
+      ? ({ kind: 'completed', value: outcome.result } as const)
+      : ({ kind: 'failed', error: outcome.error, final: true } as const);
+    const encoded = this.#encode(given, { name: this.#nameOf(where), key });
+    if (!('text' in encoded)) throw encoded.error;
+    const settled = { status: isGood ? 'COMPLETED' : 'FAILED', final: true, payload: encoded.text } as const;
     const retentionMs = this.policy.ttlMs;
     return this.#override(key, where, { kind: 'resolve', token: newToken(), ...settled, retentionMs });
   }
@@ -213,12 +218,18 @@ export class Idempotency {
       const message = `"${key}" is running right now; wait for it, or forget it with { force: true }`;
       throw new DuplicateError('CONCURRENT_REQUEST', message);
     }
-    return done === 'done';
+    if (done !== 'done') return false;
+    const event = replacement.kind === 'resolve' ? 'resolved' : 'forgotten';
+    this.#events.emit(event, { name: this.#nameOf(where), key });
+    return true;
+  }
+
+  #nameOf(where: Namespaced): string {
+    return where.name ?? this.#options.name ?? DEFAULT_NAME;
   }
 
   #placeOf(key: unknown, where: Namespaced): StoreKey {
-    const name = where.name ?? this.#options.name ?? DEFAULT_NAME;
-    return this.#place(checkKey(key), name, where.scope ?? this.#options.scope, where.prefix);
+    return this.#place(checkKey(key), this.#nameOf(where), where.scope ?? this.#options.scope, where.prefix);
   }
 
   #place(
@@ -247,13 +258,21 @@ export class Idempotency {
     return status === 'COMPLETED' ? { ...described, result: value as T } : { ...described, error: value };
   }
 
+  #encode(outcome: Outcome<unknown>, of: EncodedOf): ReturnType<EngineParts['encode']> {
+    const dropped: string[] = [];
+    const encoded = encodeOutcome(this.codec, outcome, of, (path) => dropped.push(path));
+    const paths = dropped.length > 0 ? this.#dropped.news(of.name, dropped) : dropped;
+    if (paths.length > 0) this.#events.emit('dropped-members', of, undefined, { paths });
+    return encoded;
+  }
+
   #parts(): EngineParts {
     const store = this.#store;
     return {
       store,
       events: this.#events,
       background: new Background(),
-      encode: (outcome) => encodeOutcome(this.codec, outcome),
+      encode: (outcome, of) => this.#encode(outcome, of),
       decode: (text) => this.codec.decode(text),
       deriveKey: (key, failures, name) =>
         sha256Hex(JSON.stringify([key.digest, key.address, failures, name])).slice(0, 32),

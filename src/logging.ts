@@ -9,12 +9,18 @@ export interface Logger {
   error?(message: string, detail?: unknown): void;
 }
 
+/** Of an error whose objects are not recorded. */
+export const droppedMembers = ({ paths = [] }: EventDetail) =>
+  `failed, and is recorded without ${paths.join(', ')}, where clients keep what they sent and received; duplicates get the ` +
+  'error without them, unless codec.errors.keep names them';
+
 /** The events that somebody should hear of, in words. */
 const WARNINGS: Partial<Record<EventName, (detail: EventDetail) => string>> = {
   'lease-lost': () => 'lost its lease while it ran; another attempt may run it',
   unrecorded: () => 'ended, and the store could not be told in time; recording goes on in the background',
   superseded: () => 'ended, and its outcome was refused: a newer attempt or a person holds the record',
   unprotected: () => 'runs unprotected: the store could not be asked, and onStoreError is "run"',
+  'dropped-members': droppedMembers,
   'no-value': (detail) =>
     `ended, and was recorded without its value, because of ${detail.path ?? 'it'}: ${messageOf(detail.error)}`,
   'no-verdict': (detail) =>

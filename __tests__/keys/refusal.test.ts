@@ -99,7 +99,7 @@ describe('G10: what has no dependable text is refused, by the name of its path',
       const refused = caught(() => canonicalize(value));
       expect(refused).toMatchObject({ name: 'UsageError', code: 'INVALID_KEY' });
       expect(refused.message).toContain(message);
-      expect(refused.message).toContain('pass String(x)');
+      expect(refused.message).toMatch(/pass String\(x\)|pass fewer values/);
     },
     30_000,
   );

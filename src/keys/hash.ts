@@ -23,10 +23,14 @@ export function keyOfText(text: string): string {
 /**
  * 16 characters that tell one payload from another, for recognising a key that is used again for another one.
  *
- * @throws UsageError `INVALID_OPTIONS`, naming the path, when a part of it has no canonical form.
+ * @throws UsageError `INVALID_OPTIONS`, naming the path, when a part of it has no canonical form; `PAYLOAD_TOO_LARGE`
+ * when it is over a budget, which a client can bring about alone.
  */
 export function fingerprintOf(payload: unknown): string {
-  return sha256(canonicalText(payload, 'payload', 'INVALID_OPTIONS'), 'base64url').slice(0, 16);
+  return sha256(canonicalText(payload, 'payload', 'INVALID_OPTIONS', 'PAYLOAD_TOO_LARGE'), 'base64url').slice(
+    0,
+    16,
+  );
 }
 
 /** Six characters over a list of strings; the place of a missing one counts. */

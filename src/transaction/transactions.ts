@@ -5,7 +5,7 @@ import { isIdempotencyError, StoreError, UsageError, type IdempotencyError } fro
 import { checkNames, COMMON_OPTION_NAMES, DEFAULT_NAME, DEFAULT_PREFIX } from '../core/options.js';
 import type { LeaseStore } from '../core/store.js';
 import { createIdempotency, type Idempotency } from '../idempotency.js';
-import { warnThrough } from '../logging.js';
+import { droppedMembers, warnThrough } from '../logging.js';
 import { checkKey, composeNamespace, storeKey } from '../keys/index.js';
 
 /** What a query came to. */
@@ -76,6 +76,9 @@ export class Transactions {
         detail,
       );
     });
+    this.#idempotency.on('dropped-members', (detail) =>
+      warn(`twiceshy: ${detail.name} "${detail.key}" ${droppedMembers(detail)}`, detail),
+    );
   }
 
   async run<T>(

@@ -76,6 +76,8 @@ export interface HttpOptions<Req> extends CommonOptions {
   prefix?: string;
   /** Any subset of debug, info, warn, error; only with `store`. @default warnings go to process.emitWarning */
   logger?: IdempotencyOptions['logger'];
+  /** Only with `store`: what is recorded of errors, and `redact`, which is also given answers. @default see CodecOptions */
+  codec?: IdempotencyOptions['codec'];
 }
 type CallerName = string | number | null | undefined;
 
@@ -107,7 +109,7 @@ const OPTION_NAMES: readonly string[] = [
     'route',
     'fingerprint',
   ],
-  ...['remember', 'onAbandoned', 'replayHeaders', 'maxBodyBytes', 'docs', 'prefix', 'logger'],
+  ...['remember', 'onAbandoned', 'replayHeaders', 'maxBodyBytes', 'docs', 'prefix', 'logger', 'codec'],
 ];
 /** Safe by definition: a duplicate of one does no harm. */
 const NEVER_PROTECTED = ['GET', 'HEAD', 'OPTIONS', 'TRACE'];
@@ -149,14 +151,14 @@ export function httpSettings<Req>(where: string, options: HttpOptions<Req>): Htt
   };
 }
 
-function engineOf({ store, idempotency, logger }: HttpOptions<never>): Idempotency {
+function engineOf({ store, idempotency, logger, codec }: HttpOptions<never>): Idempotency {
   if ((store === undefined) === (idempotency === undefined))
     throw invalid('give either store or idempotency');
-  if (store) return createIdempotency(logger ? { store, logger } : { store });
+  if (store) return createIdempotency({ store, ...(logger && { logger }), ...(codec && { codec }) });
   if (typeof idempotency?.answer !== 'function') {
     throw invalid(`idempotency is ${show(idempotency)}: give what createIdempotency() made`);
   }
-  if (logger) throw invalid('logger goes with store; idempotency has its own');
+  if (logger ?? codec) throw invalid('logger and codec go with store; idempotency has its own');
   return idempotency;
 }
 
