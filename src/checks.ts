@@ -3,6 +3,7 @@ import { UsageError } from './core/errors.js';
 import { isEventName } from './core/events.js';
 import { checkNames, checkObject, checkRemember, COMMON_OPTION_NAMES, show } from './core/options.js';
 import { isLeaseStore } from './core/store.js';
+import { checkKeysInLogs } from './logging.js';
 
 const PLACE_NAMES = ['prefix', 'name', 'scope'];
 const RUN_OPTION_NAMES = [
@@ -13,7 +14,7 @@ const RUN_OPTION_NAMES = [
 const INSTANCE_OPTION_NAMES = [
   ...COMMON_OPTION_NAMES,
   ...PLACE_NAMES,
-  ...['store', 'remember', 'codec', 'logger'],
+  ...['store', 'remember', 'codec', 'logger', 'pepper', 'keysInLogs'],
 ];
 
 const invalid = (message: string) => new UsageError('INVALID_OPTIONS', message);
@@ -24,6 +25,8 @@ export function checkInstanceOptions(options: {
   remember?: unknown;
   codec?: unknown;
   logger?: unknown;
+  pepper?: unknown;
+  keysInLogs?: unknown;
 }): void {
   checkNames('createIdempotency()', options, INSTANCE_OPTION_NAMES);
   if (!isLeaseStore(options.store)) {
@@ -34,6 +37,17 @@ export function checkInstanceOptions(options: {
   checkRemember(options.remember);
   checkObject('codec', options.codec);
   checkObject('logger', options.logger);
+  checkPepper(options.pepper);
+  checkKeysInLogs(options.keysInLogs);
+}
+
+const LEAST_PEPPER = 16;
+
+function checkPepper(pepper: unknown): void {
+  if (pepper === undefined || (typeof pepper === 'string' && pepper.length >= LEAST_PEPPER)) return;
+  throw invalid(
+    `pepper is no text of ${LEAST_PEPPER} characters or more (it is not shown, since it is a secret)`,
+  );
 }
 
 /** @throws UsageError INVALID_OPTIONS */

@@ -16,7 +16,7 @@ import { TaskMiddleware } from './task/middleware.js';
 import { parseTaskDefaults, TASK_DEFAULT_NAMES, type TaskDefaults } from './task/options.js';
 
 export type IdempotencyMiddlewareOptions = TaskDefaults &
-  Pick<IdempotencyOptions, 'codec' | 'logger'> & {
+  Pick<IdempotencyOptions, 'codec' | 'logger' | 'keysInLogs'> & {
     /** A URL, an ioredis client, or RedisStore's options. @default process.env.REDIS_URL || 'redis://localhost:6379' */
     redis?: ConstructorParameters<typeof RedisStore>[0];
     /** Any store, in the place of Redis. */
@@ -25,7 +25,7 @@ export type IdempotencyMiddlewareOptions = TaskDefaults &
     Result?: ResultClass;
   };
 
-const OPTION_NAMES = [...TASK_DEFAULT_NAMES, 'redis', 'store', 'Result', 'codec', 'logger'];
+const OPTION_NAMES = [...TASK_DEFAULT_NAMES, 'redis', 'store', 'Result', 'codec', 'logger', 'keysInLogs'];
 
 /**
  * Idempotency for tasks, declared in a task's `static middlewares`, as `[instance, options]` or as the typed
@@ -42,12 +42,13 @@ export class IdempotencyMiddleware extends TaskMiddleware {
   constructor(input: string | IdempotencyMiddlewareOptions = {}) {
     const options = typeof input === 'string' ? { redis: input } : input;
     checkNames('IdempotencyMiddleware', options, OPTION_NAMES);
-    const { redis, store, Result, codec, logger, ...defaults } = options;
+    const { redis, store, Result, codec, logger, keysInLogs, ...defaults } = options;
     const ownStore = store ? undefined : new RedisStore(redis);
     const idempotency = createIdempotency({
       store: store ?? (ownStore as RedisStore),
       ...(codec && { codec }),
       ...(logger && { logger }),
+      ...(keysInLogs && { keysInLogs }),
     });
     const warn = warnThrough(logger);
     parseTaskDefaults(defaults, warn);

@@ -23,7 +23,7 @@ import type { Answer, Outcome } from './core/outcome.js';
 import type { StoreKey, StoredRecord } from './core/record.js';
 import { type LeaseStore, type Replacement } from './core/store.js';
 import { newToken } from './core/token.js';
-import { checkKey, composeNamespace, fingerprintOf, sha256Hex, storeKey } from './keys/index.js';
+import { checkKey, composeNamespace, fingerprintOf, sha256Hex, storedScope, storeKey } from './keys/index.js';
 import { reportEvents } from './logging.js';
 import { encodeOutcome, reconcileOf, workOf } from './translate.js';
 
@@ -44,7 +44,7 @@ export class Idempotency {
     this.#store = options.store;
     this.policy = resolvePolicy(options);
     this.codec = createCodec(options.codec);
-    this.#events = reportEvents(options.logger, tally);
+    this.#events = reportEvents(options.logger, tally, options.keysInLogs);
     this.#engine = new Engine(this.#parts());
   }
 
@@ -238,7 +238,8 @@ export class Idempotency {
     scope: string | undefined,
     prefix = this.#options.prefix ?? DEFAULT_PREFIX,
   ): StoreKey {
-    return storeKey(composeNamespace({ prefix, scope, name }), key);
+    const stored = storedScope(this.#options.pepper, scope);
+    return storeKey(composeNamespace({ prefix, scope: stored, name }), key);
   }
 
   /** A record as people see it, its value decoded anew. */

@@ -1,5 +1,6 @@
 import { Events, type EventDetail, type EventName, type Tally } from './core/events.js';
-import { show } from './core/options.js';
+import { parseChoice, show } from './core/options.js';
+import { sha256Hex } from './keys/index.js';
 
 /** Any subset of these; what is missing is not logged. */
 export interface Logger {
@@ -39,14 +40,41 @@ export function warnThrough(logger: Logger | undefined): (message: string, detai
   };
 }
 
+/** How keys stand in warnings: as they are, or as the first 16 hex digits of their SHA-256. */
+export type KeysInLogs = 'plain' | 'hash';
+
+/** @throws UsageError INVALID_OPTIONS */
+export function checkKeysInLogs(value: unknown): void {
+  if (value !== undefined) parseChoice('keysInLogs', value, ['plain', 'hash']);
+}
+
+export function keyInLogs(key: string, mode: KeysInLogs = 'plain'): string {
+  return mode === 'hash' ? sha256Hex(key).slice(0, 16) : key;
+}
+
+/** What an event tells, as a log may have it: errors of ours name the key too. */
+export function inLogs<D extends { readonly key: string; readonly error?: unknown }>(
+  detail: D,
+  mode: KeysInLogs = 'plain',
+): D {
+  if (mode === 'plain') return detail;
+  const key = keyInLogs(detail.key, mode);
+  if (detail.error === undefined) return { ...detail, key };
+  const { name, code } = Object(detail.error) as { name?: unknown; code?: unknown };
+  // Its stack and its causes may name the key as well.
+  const error = Object.assign(new Error(messageOf(detail.error).replaceAll(detail.key, key)), { name, code });
+  return { ...detail, key, error };
+}
+
 /** Events that are reported to the logger, or as process warnings where there is none. */
-export function reportEvents(logger: Logger | undefined, tally?: Tally): Events {
+export function reportEvents(logger: Logger | undefined, tally?: Tally, keys?: KeysInLogs): Events {
   const warn = warnThrough(logger);
   const events = new Events((error) => warn(`a listener threw: ${messageOf(error)}`, { error }), tally);
   for (const [event, words] of Object.entries(WARNINGS)) {
-    events.on(event as EventName, (detail) =>
-      warn(`twiceshy: ${detail.name} "${detail.key}" ${words(detail)}`, detail),
-    );
+    events.on(event as EventName, (told) => {
+      const detail = inLogs(told, keys);
+      warn(`twiceshy: ${detail.name} "${detail.key}" ${words(detail)}`, detail);
+    });
   }
   return events;
 }

@@ -3,7 +3,7 @@ import type { Attempt } from '../core/attempt.js';
 import { isIdempotencyError, UsageError } from '../core/errors.js';
 import { show } from '../core/options.js';
 import type { Idempotency } from '../idempotency.js';
-import { warnThrough } from '../logging.js';
+import { inLogs, warnThrough } from '../logging.js';
 import { reconcileOf, workOf } from '../translate.js';
 import type { FunctionOptions, FunctionSettings } from './options.js';
 
@@ -47,8 +47,9 @@ export async function perform<T>(idempotency: Idempotency, call: Call<T>): Promi
 /** Says what a function of the user's threw that the call does not depend on. */
 function reporter<T>({ name, key, options }: Call<T>): (what: string, error: unknown) => void {
   return (what, error) => {
-    const message = `twiceshy: ${what} of ${name} "${String(key)}" threw: ${messageOf(error)}`;
-    warnThrough(options.logger)(message, { error });
+    const detail = inLogs({ key: String(key), error }, options.keysInLogs);
+    const message = `twiceshy: ${what} of ${name} "${detail.key}" threw: ${messageOf(detail.error)}`;
+    warnThrough(options.logger)(message, { error: detail.error });
   };
 }
 

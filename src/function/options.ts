@@ -17,6 +17,7 @@ import {
 } from '../core/options.js';
 import type { AbandonedRule } from '../core/record.js';
 import type { IdempotencyStore, LeaseStore } from '../core/store.js';
+import { checkKeysInLogs } from '../logging.js';
 
 /** What a duplicate does while the first call runs; the plain strings do as well. */
 export const ConcurrentBehavior = {
@@ -51,6 +52,8 @@ export interface FunctionOptions<T> extends Omit<CommonOptions, 'ttl' | 'concurr
   codec?: IdempotencyOptions['codec'];
   /** Any subset of debug, info, warn, error. @default warnings go to process.emitWarning */
   logger?: IdempotencyOptions['logger'];
+  /** How keys stand in warnings. @default 'plain' */
+  keysInLogs?: IdempotencyOptions['keysInLogs'];
   /**
    * A record answered this call: replayed, joined, or waited for. `record` is a copy of its own, and holds the error
    * where that is the answer. A call fires this or {@link onCacheMiss}, once. Nobody waits for what it returns; what it
@@ -71,7 +74,7 @@ export interface FunctionSettings {
 export const FUNCTION_OPTION_NAMES: readonly string[] = [
   ...COMMON_OPTION_NAMES.filter((name) => name !== 'concurrent'),
   ...['store', 'concurrentBehavior', 'prefix', 'name', 'scope', 'payload', 'signal'],
-  ...['remember', 'onAbandoned', 'codec', 'logger', 'onCacheHit', 'onCacheMiss'],
+  ...['remember', 'onAbandoned', 'codec', 'logger', 'keysInLogs', 'onCacheHit', 'onCacheMiss'],
 ];
 /** Who writes a ttl below a minute as a number means seconds, more likely than not. */
 const SUSPICIOUS_TTL_MS = 60_000;
@@ -91,6 +94,7 @@ export function functionSettings<T>(
   checkFunction('onCacheMiss', options.onCacheMiss);
   checkObject('logger', logger);
   checkObject('codec', codec);
+  checkKeysInLogs(options.keysInLogs);
   checkRemember(remember);
   const behavior = parseChoice('concurrentBehavior', concurrentBehavior, ['WAIT', 'REJECT']);
   const policy = resolvePolicy(options, FUNCTION_POLICY);

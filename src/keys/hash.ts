@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, createHmac } from 'node:crypto';
 import { UsageError } from '../core/errors.js';
 import { canonicalText } from './canonical.js';
 
@@ -41,6 +41,15 @@ export function digestOf(...parts: (string | undefined)[]): string {
 /** SHA-256 of the UTF-8 form of a text, as 64 hex digits. */
 export function sha256Hex(text: string): string {
   return sha256(text, 'hex');
+}
+
+/**
+ * A scope as it is stored: itself, or under a pepper 32 hex digits by which nobody can test a guess without it. What is no
+ * scope stays as it is, to be refused where scopes are checked.
+ */
+export function storedScope(pepper: string | undefined, scope: string | undefined): string | undefined {
+  if (pepper === undefined || typeof scope !== 'string' || scope === '') return scope;
+  return createHmac('sha256', pepper).update(scope).digest('hex').slice(0, 32);
 }
 
 function sha256(text: string, encoding: 'hex' | 'base64url'): string {

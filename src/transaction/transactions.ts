@@ -5,8 +5,8 @@ import { isIdempotencyError, StoreError, UsageError, type IdempotencyError } fro
 import { checkNames, COMMON_OPTION_NAMES, DEFAULT_NAME, DEFAULT_PREFIX } from '../core/options.js';
 import type { LeaseStore } from '../core/store.js';
 import { createIdempotency, type Idempotency } from '../idempotency.js';
-import { droppedMembers, warnThrough } from '../logging.js';
-import { checkKey, composeNamespace, storeKey } from '../keys/index.js';
+import { droppedMembers, inLogs, warnThrough } from '../logging.js';
+import { checkKey, composeNamespace, storedScope, storeKey } from '../keys/index.js';
 
 /** What a query came to. */
 export interface TransactionResult<Row> {
@@ -69,16 +69,19 @@ export class Transactions {
     // Silent, since its words for a lost lease are not true of a transaction, and every caller gets the reason as an error.
     this.#idempotency = createIdempotency({ ...defaults, store, storeTimeout: UNBOUNDED, logger: {} });
     const warn = warnThrough(defaults.logger);
-    this.#idempotency.on('no-value', (detail) => {
+    const { keysInLogs } = defaults;
+    this.#idempotency.on('no-value', (told) => {
+      const detail = inLogs(told, keysInLogs);
       const { name, key, path = 'it' } = detail;
       warn(
         `twiceshy: ${name} "${key}" was committed without the value of its result, because of ${path}`,
         detail,
       );
     });
-    this.#idempotency.on('dropped-members', (detail) =>
-      warn(`twiceshy: ${detail.name} "${detail.key}" ${droppedMembers(detail)}`, detail),
-    );
+    this.#idempotency.on('dropped-members', (told) => {
+      const detail = inLogs(told, keysInLogs);
+      warn(`twiceshy: ${detail.name} "${detail.key}" ${droppedMembers(detail)}`, detail);
+    });
   }
 
   async run<T>(
@@ -88,7 +91,10 @@ export class Transactions {
   ): Promise<T> {
     checkNames('transaction()', options, OPTION_NAMES);
     const { prefix = DEFAULT_PREFIX, name = DEFAULT_NAME, scope } = { ...this.defaults, ...options };
-    const place = storeKey(composeNamespace({ prefix, scope, name }), checkKey(key));
+    const place = storeKey(
+      composeNamespace({ prefix, scope: storedScope(this.defaults.pepper, scope), name }),
+      checkKey(key),
+    );
     if (holdsKey(this.plain, place)) {
       const why = 'the work that runs under this key runs the same key again; it would wait for itself';
       throw new UsageError('INVALID_KEY', `${name} "${key}": ${why}`);
@@ -128,7 +134,7 @@ const SHARED_NAMES = [
   ...['prefix', 'name', 'scope', 'remember'],
 ];
 const OPTION_NAMES = [...SHARED_NAMES, 'payload', 'signal', 'onAbandoned'];
-const DEFAULT_NAMES = [...SHARED_NAMES, 'codec', 'logger'];
+const DEFAULT_NAMES = [...SHARED_NAMES, 'codec', 'logger', 'pepper', 'keysInLogs'];
 
 function transactionOf(attempt: Attempt, session: Session): Transaction {
   return {

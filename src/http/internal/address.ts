@@ -1,5 +1,4 @@
 import { UsageError } from '../../core/errors.js';
-import { show } from '../../core/options.js';
 import { checkKey, hashKey } from '../../keys/index.js';
 
 const MAX_NAME = 128;
@@ -42,12 +41,14 @@ export function checkScope(given: unknown): string | undefined {
   if (given === undefined || given === null || given === '') return undefined;
   const text = typeof given === 'number' ? String(given) : given;
   if (typeof text !== 'string')
-    throw new UsageError('INVALID_OPTIONS', `scope() answered ${show(given)}: a string names the caller`);
+    throw new UsageError('INVALID_OPTIONS', `scope() answered a ${typeof given}: a string names the caller`);
   try {
     // The same care as for keys: a missing value turned into text would be shared by all who miss it.
     checkKey(text.slice(0, 512));
   } catch (cause) {
-    throw new UsageError('INVALID_OPTIONS', `scope() answered ${show(text)}, which names nobody`, { cause });
+    // Not shown: it may be an API key, or a part of one.
+    const message = 'scope() answered a text that names nobody: the cause says what is wrong with it';
+    throw new UsageError('INVALID_OPTIONS', message, { cause });
   }
   return text;
 }

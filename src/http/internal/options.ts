@@ -78,6 +78,8 @@ export interface HttpOptions<Req> extends CommonOptions {
   logger?: IdempotencyOptions['logger'];
   /** Only with `store`: what is recorded of errors, and `redact`, which is also given answers. @default see CodecOptions */
   codec?: IdempotencyOptions['codec'];
+  /** Only with `store`: how keys stand in warnings. @default 'plain' */
+  keysInLogs?: IdempotencyOptions['keysInLogs'];
 }
 type CallerName = string | number | null | undefined;
 
@@ -109,7 +111,17 @@ const OPTION_NAMES: readonly string[] = [
     'route',
     'fingerprint',
   ],
-  ...['remember', 'onAbandoned', 'replayHeaders', 'maxBodyBytes', 'docs', 'prefix', 'logger', 'codec'],
+  ...[
+    'remember',
+    'onAbandoned',
+    'replayHeaders',
+    'maxBodyBytes',
+    'docs',
+    'prefix',
+    'logger',
+    'codec',
+    'keysInLogs',
+  ],
 ];
 /** Safe by definition: a duplicate of one does no harm. */
 const NEVER_PROTECTED = ['GET', 'HEAD', 'OPTIONS', 'TRACE'];
@@ -151,14 +163,22 @@ export function httpSettings<Req>(where: string, options: HttpOptions<Req>): Htt
   };
 }
 
-function engineOf({ store, idempotency, logger, codec }: HttpOptions<never>): Idempotency {
+function engineOf({ store, idempotency, logger, codec, keysInLogs }: HttpOptions<never>): Idempotency {
   if ((store === undefined) === (idempotency === undefined))
     throw invalid('give either store or idempotency');
-  if (store) return createIdempotency({ store, ...(logger && { logger }), ...(codec && { codec }) });
+  if (store) {
+    return createIdempotency({
+      store,
+      ...(logger && { logger }),
+      ...(codec && { codec }),
+      ...(keysInLogs && { keysInLogs }),
+    });
+  }
   if (typeof idempotency?.answer !== 'function') {
     throw invalid(`idempotency is ${show(idempotency)}: give what createIdempotency() made`);
   }
-  if (logger ?? codec) throw invalid('logger and codec go with store; idempotency has its own');
+  if (logger ?? codec ?? keysInLogs)
+    throw invalid('logger, codec and keysInLogs go with store; idempotency has its own');
   return idempotency;
 }
 

@@ -17,6 +17,7 @@ import {
 } from '../../core/options.js';
 import type { AbandonedRule } from '../../core/record.js';
 import type { LeaseStore } from '../../core/store.js';
+import { checkKeysInLogs } from '../../logging.js';
 import { Idempotency } from '../../idempotency.js';
 import { composeNamespace } from '../../keys/index.js';
 
@@ -67,6 +68,8 @@ export interface ConsumerOptions<M, R> extends CommonOptions {
   codec?: IdempotencyOptions['codec'];
   /** Any subset of debug, info, warn, error. @default warnings go to process.emitWarning */
   logger?: IdempotencyOptions['logger'];
+  /** How keys stand in warnings. @default 'plain' */
+  keysInLogs?: IdempotencyOptions['keysInLogs'];
 }
 
 /** The options of a consumer that knows a name and a key by itself. */
@@ -87,7 +90,7 @@ const OPTION_NAMES: readonly string[] = [
     'remember',
     'onAbandoned',
   ],
-  ...['retryDelay', 'onDrop', 'codec', 'logger'],
+  ...['retryDelay', 'onDrop', 'codec', 'logger', 'keysInLogs'],
 ];
 const DEFAULT_RETRY_DELAY_MS = 1_000;
 
@@ -118,6 +121,7 @@ export function consumerSettings<M, R>(where: string, options: ConsumerOptions<M
     retryDelay = DEFAULT_RETRY_DELAY_MS,
     concurrent = 'reject',
   } = options;
+  checkKeysInLogs(options.keysInLogs);
   if (typeof remember !== 'function') parseChoice('remember', remember, ['none', 'all']);
   if (typeof name !== 'function') {
     const { prefix = DEFAULT_PREFIX } = options;
@@ -134,9 +138,17 @@ export function consumerSettings<M, R>(where: string, options: ConsumerOptions<M
   };
 }
 
-function ownIdempotency<M, R>(where: string, { store, codec, logger }: ConsumerOptions<M, R>): Idempotency {
+function ownIdempotency<M, R>(
+  where: string,
+  { store, codec, logger, keysInLogs }: ConsumerOptions<M, R>,
+): Idempotency {
   if (!store) throw invalid(`${where} needs store, or idempotency: what createIdempotency() made`);
-  return new Idempotency({ store, ...(codec && { codec }), ...(logger && { logger }) });
+  return new Idempotency({
+    store,
+    ...(codec && { codec }),
+    ...(logger && { logger }),
+    ...(keysInLogs && { keysInLogs }),
+  });
 }
 
 function checkGiven<M, R>(where: string, { idempotency, store, codec }: ConsumerOptions<M, R>): void {

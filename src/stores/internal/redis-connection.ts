@@ -7,6 +7,7 @@ import {
   type RedisClient,
   type Socket,
 } from './redis-client.js';
+import { checkUrl } from './redis-options.js';
 import { toRedisError } from './redis-errors.js';
 import { ReplicatedCalls, type Replicas } from './redis-replicas.js';
 import type { Script } from './redis-script.js';
@@ -185,7 +186,10 @@ export class RedisConnection {
 
   #url(): string | undefined {
     const { url, redis } = this.#options;
-    return url ?? (redis ? undefined : process.env['REDIS_URL'] || DEFAULT_URL);
+    if (url !== undefined || redis) return url;
+    const ofProcess = process.env['REDIS_URL'] || DEFAULT_URL;
+    checkUrl('REDIS_URL', ofProcess);
+    return ofProcess;
   }
 
   #greet(client: RedisClient): void {

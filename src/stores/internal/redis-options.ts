@@ -54,6 +54,7 @@ export function readOptions(input: unknown): RedisSettings {
   const { url, client, redis, timeoutMs = TIMEOUT_MS, waitForReplicas, onWarning } = namedOptions(input);
   if (url !== undefined && (typeof url !== 'string' || url === ''))
     throw invalid('url is no text: give redis://…');
+  if (url !== undefined) checkUrl('url', url);
   if (redis !== undefined && !isObject(redis)) throw invalid("redis is no object: give ioredis' options");
   if (onWarning !== undefined && typeof onWarning !== 'function') throw invalid('onWarning is no function');
   checkMs('timeoutMs', timeoutMs);
@@ -63,6 +64,20 @@ export function readOptions(input: unknown): RedisSettings {
     throw invalid('this Redis client has no pipeline(), which waitForReplicas needs');
   const warn = onWarning ?? ((message: string) => process.emitWarning(message, 'TwiceshyWarning'));
   return { url, client, redis, timeoutMs, replicas, warn };
+}
+
+/**
+ * Refuses what ioredis would take for the path of a socket or for a host, and repeat in its errors, password and all. The
+ * message does not repeat it.
+ * @throws UsageError INVALID_OPTIONS
+ */
+export function checkUrl(where: string, url: string): void {
+  const isUrl = /^rediss?:\/\//.test(url) && URL.canParse(url);
+  // ioredis takes a port, a host with one, and the path of a socket too. Without these characters there is no password.
+  if (isUrl || !/[@?\s]/.test(url)) return;
+  throw invalid(
+    `${where} is no URL that starts with redis:// or rediss:// (it is not shown, since it may hold a password)`,
+  );
 }
 
 function namedOptions(input: unknown): RedisStoreOptions {
