@@ -227,7 +227,9 @@ export function write(
 
 function lengthOf(leaf: Leaf): number {
   if (typeof leaf === 'number') return 0;
-  return Array.isArray(leaf) ? leaf.join().length : leaf.length;
+  if (Array.isArray(leaf)) return leaf.join().length;
+  // Bytes take two hex digits each, and hardly less as base64.
+  return typeof leaf === 'string' ? leaf.length : leaf.length * 2;
 }
 
 function segment(key: string | number): string {
