@@ -2,7 +2,7 @@ import tseslint from 'typescript-eslint';
 
 const nodeBuiltins = '^node:';
 const core = (name) => `^(\\.\\./)+core/${name}\\.js$`;
-const shared = '^(\\.\\./)+((core|keys|codec)/[\\w.-]+|api|idempotency|attempt|translate|logging)\\.js$';
+const shared = '^(\\.\\./)+((core|keys|codec)/[\\w.-]+|api|idempotency|adapter|attempt|translate|logging)\\.js$';
 const ownFolder = '^\\./([\\w.-]+/)*[\\w.-]+\\.js$';
 const ownFolderFromInternal = '^\\.\\./[\\w.-]+\\.js$';
 
@@ -33,7 +33,7 @@ function mayImport(folder, { values, types = [], sentence }) {
 }
 
 const faces = ['task', 'function', 'http', 'queue'];
-const storeParts = core('(record|store|errors)');
+const storeParts = core('(record|store|errors|check)');
 
 const boundaries = [
   mayImport('core/**', { values: [ownFolder], sentence: 'imports only core, and no node:*' }),
@@ -47,7 +47,7 @@ const boundaries = [
   mayImport('values/**', { values: [ownFolder, core('errors')], sentence: 'imports only core/errors' }),
   mayImport('stores/*', {
     values: ['^\\./internal/', storeParts, nodeBuiltins],
-    sentence: 'imports core/{record,store,errors} and its internal/: no engine, no other store',
+    sentence: 'imports core/{record,store,errors,check} and its internal/: no engine, no other store',
   }),
   mayImport('stores/postgres.ts', {
     values: ['^\\./internal/', storeParts, nodeBuiltins, '^\\.\\./transaction/'],
@@ -56,16 +56,16 @@ const boundaries = [
   }),
   mayImport('stores/internal/**', {
     values: [ownFolder, storeParts, nodeBuiltins],
-    sentence: 'imports core/{record,store,errors} and its neighbours',
+    sentence: 'imports core/{record,store,errors,check} and its neighbours',
   }),
   ...faces.flatMap((face) => [
     mayImport(`${face}/**`, {
       values: [ownFolder, shared, nodeBuiltins],
-      sentence: 'imports core, keys, codec, idempotency and attempt: no store, no other face',
+      sentence: 'imports core, keys, codec, idempotency, adapter and attempt: no store, no other face',
     }),
     mayImport(`${face}/internal/**`, {
       values: [ownFolder, ownFolderFromInternal, shared, nodeBuiltins],
-      sentence: 'imports core, keys, codec, idempotency and attempt: no store, no other face',
+      sentence: 'imports core, keys, codec, idempotency, adapter and attempt: no store, no other face',
     }),
   ]),
   mayImport('http/fastify.ts', {
@@ -76,7 +76,7 @@ const boundaries = [
   }),
   mayImport('transaction/**', {
     values: [ownFolder, shared, nodeBuiltins],
-    sentence: 'imports core, keys, codec, idempotency and attempt, as a face does: no store',
+    sentence: 'imports core, keys, codec, idempotency, adapter and attempt, as a face does: no store',
   }),
   mayImport('testing/**', {
     values: [ownFolder, core('[\\w.-]+'), nodeBuiltins],

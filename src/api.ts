@@ -1,6 +1,7 @@
 /** What users of the neutral API give and get. */
 import type { CodecOptions } from './codec/index.js';
 import type { Attempt } from './core/attempt.js';
+import type { EventName, Listener, Stats } from './core/events.js';
 import type { Operation } from './core/operation.js';
 import type { CommonOptions, Remember } from './core/options.js';
 import type { IdempotencyStatus } from './core/record.js';
@@ -21,7 +22,7 @@ export type OnAbandoned<T> =
 export interface Namespaced {
   /** Stands first in every address. @default 'idempotency' */
   prefix?: string;
-  /** The operation. Two operations never share a record. @default 'run' */
+  /** The operation. Two operations never share a record. @default the instance's; one of the two must be given */
   name?: string;
   /** The tenant whose keys these are. @default none */
   scope?: string;
@@ -40,6 +41,8 @@ export interface RunOptions<T> extends CommonOptions, Namespaced {
 
 export interface IdempotencyOptions extends CommonOptions, Namespaced {
   store: LeaseStore;
+  /** Whether a run without a `scope` is refused with INVALID_OPTIONS, in every face. @default false, or what the store says */
+  requireScope?: boolean;
   /** Which failures are final. @default 'none' */
   remember?: Remember<unknown>;
   /** How class instances in results are treated. @default refused, with the path named */
@@ -57,6 +60,45 @@ export interface IdempotencyOptions extends CommonOptions, Namespaced {
    * SHA-256. Events, callbacks and errors of the caller have them as they are. @default 'plain'
    */
   keysInLogs?: KeysInLogs;
+}
+
+/**
+ * One engine on one store, with its defaults: made by `createIdempotency()`. The HTTP adapters and consumers take it as their
+ * `idempotency`.
+ */
+export interface Idempotency {
+  /**
+   * Runs the work once for the key, and gives every duplicate the same answer.
+   * @throws UsageError INVALID_KEY, INVALID_OPTIONS: also where neither the call nor the instance has a `name`
+   * @throws IdempotencyError what stands in its `code`; or what the work threw, recorded or its own
+   */
+  run<T>(key: string, work: (attempt: Attempt) => T | Promise<T>, options?: RunOptions<T>): Promise<T>;
+  /** The record of a key, or undefined. Counts no hit. Needs the `name` of the run. */
+  get<T = unknown>(key: string, where?: Namespaced): Promise<IdempotencyRecord<T> | undefined>;
+  /**
+   * Settles a key by hand: what a person decides about an outcome in doubt. `false` when there is no record.
+   * @throws DuplicateError CONCURRENT_REQUEST while an attempt runs
+   */
+  resolve(
+    key: string,
+    outcome: { result: unknown } | { error: unknown },
+    where?: Namespaced,
+  ): Promise<boolean>;
+  /**
+   * Forgets a key, so that the next call runs. `false` when there is no record. The fence is kept, so that a late
+   * writer does not bring the record back.
+   * @throws DuplicateError CONCURRENT_REQUEST while an attempt runs, unless forced
+   */
+  forget(key: string, options?: Namespaced & { force?: boolean }): Promise<boolean>;
+  /** What happened in this process so far: to one operation, or to all together. */
+  stats(name?: string): Stats;
+  /** Listens to an event; the returned function ends it. */
+  on(event: EventName, listener: Listener): () => void;
+  /**
+   * Refuses new runs, and waits for running work and unrecorded results, 10 s at most. Releases nothing: what still
+   * runs keeps its lease. The store is the caller's to close.
+   */
+  close(): Promise<void>;
 }
 
 /** A record as people see it. Times are milliseconds since 1970. */

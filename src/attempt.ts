@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Attempt } from './core/attempt.js';
-import type { StoreKey } from './core/record.js';
+import { identityOf, type StoreKey } from './core/record.js';
 import type { LeaseStore } from './core/store.js';
 
 interface Frame {
@@ -30,7 +30,7 @@ export function enterAttempt<R>(attempt: Attempt, store: LeaseStore, key: StoreK
 /** Whether the calling code is work that holds this very key: waiting for it would wait for itself. */
 export function holdsKey(store: LeaseStore, key: StoreKey): boolean {
   for (let frame = frames.getStore(); frame; frame = frame.outer) {
-    if (frame.store === store && frame.key.address === key.address) return true;
+    if (frame.store === store && identityOf(frame.key) === identityOf(key)) return true;
   }
   return false;
 }

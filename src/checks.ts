@@ -1,71 +1,57 @@
-/** What plain JavaScript may hand to the neutral API, checked before anything is run. */
-import { UsageError } from './core/errors.js';
+/** What the neutral API may be given: its option tables, and what plain JavaScript may hand to it besides. */
+import type { IdempotencyOptions, Namespaced, RunOptions } from './api.js';
+import { ANY, BOOLEAN, checkNames, invalid, OBJECT, show, type OptionTable } from './core/check.js';
 import { isEventName } from './core/events.js';
-import { checkNames, checkObject, checkRemember, COMMON_OPTION_NAMES, show } from './core/options.js';
-import { isLeaseStore } from './core/store.js';
-import { checkKeysInLogs } from './logging.js';
+import {
+  COMMON_OPTIONS,
+  FIXED_SCOPE,
+  LEASE_STORE,
+  ON_ABANDONED,
+  PAYLOAD,
+  PEPPER,
+  PREFIX,
+  REMEMBER,
+  SIGNAL,
+} from './core/options.js';
+import { KEYS_IN_LOGS } from './logging.js';
 
-const PLACE_NAMES = ['prefix', 'name', 'scope'];
-const RUN_OPTION_NAMES = [
-  ...COMMON_OPTION_NAMES,
-  ...PLACE_NAMES,
-  ...['payload', 'signal', 'remember', 'onAbandoned'],
-];
-const INSTANCE_OPTION_NAMES = [
-  ...COMMON_OPTION_NAMES,
-  ...PLACE_NAMES,
-  ...['store', 'remember', 'codec', 'logger', 'pepper', 'keysInLogs'],
-];
+/** Of `get()` and `resolve()`. */
+export const PLACE_OPTIONS = {
+  prefix: PREFIX,
+  name: ANY,
+  scope: FIXED_SCOPE,
+} satisfies OptionTable<Namespaced>;
 
-const invalid = (message: string) => new UsageError('INVALID_OPTIONS', message);
-
-/** @throws UsageError INVALID_OPTIONS */
-export function checkInstanceOptions(options: {
-  store?: unknown;
-  remember?: unknown;
-  codec?: unknown;
-  logger?: unknown;
-  pepper?: unknown;
-  keysInLogs?: unknown;
-}): void {
-  checkNames('createIdempotency()', options, INSTANCE_OPTION_NAMES);
-  if (!isLeaseStore(options.store)) {
-    throw invalid(
-      `store is ${show(options.store)}: give a RedisStore, an InMemoryStore, or another object with claim()`,
-    );
-  }
-  checkRemember(options.remember);
-  checkObject('codec', options.codec);
-  checkObject('logger', options.logger);
-  checkPepper(options.pepper);
-  checkKeysInLogs(options.keysInLogs);
+export interface ForgetOptions extends Namespaced {
+  /** Also while an attempt runs, which then loses its lease. @default false */
+  force?: boolean;
 }
+export const FORGET_OPTIONS = { ...PLACE_OPTIONS, force: BOOLEAN } satisfies OptionTable<ForgetOptions>;
 
-const LEAST_PEPPER = 16;
+export const RUN_OPTIONS = {
+  ...COMMON_OPTIONS,
+  ...PLACE_OPTIONS,
+  payload: PAYLOAD,
+  signal: SIGNAL,
+  remember: REMEMBER,
+  onAbandoned: ON_ABANDONED,
+} satisfies OptionTable<RunOptions<never>>;
 
-function checkPepper(pepper: unknown): void {
-  if (pepper === undefined || (typeof pepper === 'string' && pepper.length >= LEAST_PEPPER)) return;
-  throw invalid(
-    `pepper is no text of ${LEAST_PEPPER} characters or more (it is not shown, since it is a secret)`,
-  );
-}
-
-/** @throws UsageError INVALID_OPTIONS */
-export function checkRun(work: unknown, options: { remember?: unknown }): void {
-  checkNames('run()', options, RUN_OPTION_NAMES);
-  checkRemember(options.remember);
-  if (typeof work !== 'function')
-    throw invalid(`the work is ${show(work)}: give the function that is to run once`);
-}
-
-/** @throws UsageError INVALID_OPTIONS */
-export function checkPlace(method: string, where: unknown, more: readonly string[] = []): void {
-  checkNames(method, where, [...PLACE_NAMES, ...more]);
-}
+export const INSTANCE_OPTIONS = {
+  ...COMMON_OPTIONS,
+  ...PLACE_OPTIONS,
+  requireScope: BOOLEAN,
+  store: { ...LEASE_STORE, isRequired: true },
+  remember: REMEMBER,
+  codec: OBJECT,
+  pepper: PEPPER,
+  logger: OBJECT,
+  keysInLogs: KEYS_IN_LOGS,
+} satisfies OptionTable<IdempotencyOptions>;
 
 /** @throws UsageError INVALID_OPTIONS */
 export function checkOutcomeByHand(outcome: unknown): void {
-  checkNames('the outcome of resolve()', outcome, ['result', 'error']);
+  checkNames('the outcome of resolve()', outcome, { result: ANY, error: ANY });
   if (Object.keys(outcome as object).length !== 1)
     throw invalid('an outcome by hand is { result } or { error }, one of the two');
 }

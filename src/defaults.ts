@@ -1,22 +1,22 @@
 /** The composition root: the only file that may import stores and faces together. */
-import { UsageError } from './core/errors.js';
-import { checkNames, show } from './core/options.js';
+import { ANY, BOOLEAN, invalid, OBJECT, readOptions, show, type OptionTable } from './core/check.js';
+import { LEASE_STORE } from './core/options.js';
 import { isIdempotencyStore, isLeaseStore, type LeaseStore } from './core/store.js';
 import type { IdempotencyOptions } from './api.js';
 import { createIdempotent } from './function/idempotent.js';
 import { createMakeIdempotent } from './function/make-idempotent.js';
 import type { AnyStore } from './function/options.js';
-import { createIdempotency } from './idempotency.js';
-import { warnThrough, type Logger } from './logging.js';
+import { adapterOf, createIdempotency } from './idempotency.js';
+import { KEYS_IN_LOGS, warnThrough, type Logger } from './logging.js';
 import { KeyValueStore } from './stores/keyvalue.js';
 import { InMemoryStore } from './stores/memory.js';
 import { RedisStore } from './stores/redis.js';
 import type { ResultClass } from './task/contract.js';
 import { TaskMiddleware } from './task/middleware.js';
-import { parseTaskDefaults, TASK_DEFAULT_NAMES, type TaskDefaults } from './task/options.js';
+import { TASK_DEFAULTS, type TaskDefaults } from './task/options.js';
 
 export type IdempotencyMiddlewareOptions = TaskDefaults &
-  Pick<IdempotencyOptions, 'codec' | 'logger' | 'keysInLogs'> & {
+  Pick<IdempotencyOptions, 'requireScope' | 'codec' | 'logger' | 'keysInLogs'> & {
     /** A URL, an ioredis client, or RedisStore's options. @default process.env.REDIS_URL || 'redis://localhost:6379' */
     redis?: ConstructorParameters<typeof RedisStore>[0];
     /** Any store, in the place of Redis. */
@@ -25,7 +25,16 @@ export type IdempotencyMiddlewareOptions = TaskDefaults &
     Result?: ResultClass;
   };
 
-const OPTION_NAMES = [...TASK_DEFAULT_NAMES, 'redis', 'store', 'Result', 'codec', 'logger', 'keysInLogs'];
+export const MIDDLEWARE_OPTIONS = {
+  ...TASK_DEFAULTS,
+  redis: ANY,
+  store: LEASE_STORE,
+  Result: ANY,
+  requireScope: BOOLEAN,
+  codec: OBJECT,
+  logger: OBJECT,
+  keysInLogs: KEYS_IN_LOGS,
+} satisfies OptionTable<IdempotencyMiddlewareOptions>;
 
 /**
  * Idempotency for tasks, declared in a task's `static middlewares`, as `[instance, options]` or as the typed
@@ -40,25 +49,29 @@ export class IdempotencyMiddleware extends TaskMiddleware {
    * @throws UsageError INVALID_OPTIONS
    */
   constructor(input: string | IdempotencyMiddlewareOptions = {}) {
-    const options = typeof input === 'string' ? { redis: input } : input;
-    checkNames('IdempotencyMiddleware', options, OPTION_NAMES);
-    const { redis, store, Result, codec, logger, keysInLogs, ...defaults } = options;
+    const given = typeof input === 'string' ? { redis: input } : input;
+    const notes: string[] = [];
+    const options = readOptions('IdempotencyMiddleware', MIDDLEWARE_OPTIONS, given, (note) =>
+      notes.push(note),
+    );
+    const { redis, store, Result, requireScope, codec, logger, keysInLogs, ...defaults } = options;
     const ownStore = store ? undefined : new RedisStore(redis);
     const idempotency = createIdempotency({
       store: store ?? (ownStore as RedisStore),
+      ...(requireScope && { requireScope }),
       ...(codec && { codec }),
       ...(logger && { logger }),
       ...(keysInLogs && { keysInLogs }),
     });
-    const warn = warnThrough(logger);
-    parseTaskDefaults(defaults, warn);
-    super({ idempotency, defaults, Result, warn });
+    const adapter = adapterOf(idempotency);
+    notes.forEach(adapter.note);
+    super({ adapter, defaults, Result, warn: warnThrough(logger) });
     this.#ownStore = ownStore;
   }
 
   /** Waits for running tasks and unrecorded results, 10 s at most, and closes the connections that it opened. */
   async close(): Promise<void> {
-    await this.parts.idempotency.close();
+    await this.parts.adapter.close();
     await this.#ownStore?.close?.();
   }
 }
@@ -92,8 +105,7 @@ function storeOf(given: AnyStore | undefined, logger?: Logger): LeaseStore {
   if (given === undefined) return (stores.memory ??= new InMemoryStore());
   if (isLeaseStore(given)) return given;
   if (!isIdempotencyStore(given)) {
-    throw new UsageError(
-      'INVALID_OPTIONS',
+    throw invalid(
       `store is ${show(given)}: give an InMemoryStore, a RedisStore, another object with claim(), or one with get(), set(), ` +
         'delete() and clear()',
     );

@@ -6,8 +6,9 @@ export {
   makeIdempotent,
   type IdempotencyMiddlewareOptions,
 } from './defaults.js';
-export { createIdempotency, type Idempotency } from './idempotency.js';
+export { createIdempotency } from './idempotency.js';
 export type {
+  Idempotency,
   IdempotencyOptions,
   IdempotencyRecord,
   Namespaced,

@@ -1,5 +1,5 @@
+import { choice, messageOf } from './core/check.js';
 import { Events, type EventDetail, type EventName, type Tally } from './core/events.js';
-import { parseChoice, show } from './core/options.js';
 import { sha256Hex } from './keys/index.js';
 
 /** Any subset of these; what is missing is not logged. */
@@ -40,13 +40,22 @@ export function warnThrough(logger: Logger | undefined): (message: string, detai
   };
 }
 
+const MAX_REMEMBERED = 100;
+
+/** Tells each message once: the loop of a caller must not fill a log. */
+export function onceEach(tell: (message: string) => void): (message: string) => void {
+  const told = new Set<string>();
+  return (message) => {
+    if (told.has(message) || told.size >= MAX_REMEMBERED) return;
+    told.add(message);
+    tell(message);
+  };
+}
+
 /** How keys stand in warnings: as they are, or as the first 16 hex digits of their SHA-256. */
 export type KeysInLogs = 'plain' | 'hash';
 
-/** @throws UsageError INVALID_OPTIONS */
-export function checkKeysInLogs(value: unknown): void {
-  if (value !== undefined) parseChoice('keysInLogs', value, ['plain', 'hash']);
-}
+export const KEYS_IN_LOGS = choice('plain', 'hash');
 
 export function keyInLogs(key: string, mode: KeysInLogs = 'plain'): string {
   return mode === 'hash' ? sha256Hex(key).slice(0, 16) : key;
@@ -77,8 +86,4 @@ export function reportEvents(logger: Logger | undefined, tally?: Tally, keys?: K
     });
   }
   return events;
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : show(error);
 }

@@ -2,9 +2,10 @@
 import type { OnAbandoned, Reconciled } from './api.js';
 import { encodeFailure, type Codec, type RedactFacts } from './codec/index.js';
 import type { Attempt } from './core/attempt.js';
+import { show } from './core/check.js';
 import { UsageError } from './core/errors.js';
 import type { EncodedOf, EngineParts } from './core/operation.js';
-import { show, type Remember } from './core/options.js';
+import type { Remember } from './core/options.js';
 import { judge, type Outcome } from './core/outcome.js';
 import type { AbandonedRule } from './core/record.js';
 

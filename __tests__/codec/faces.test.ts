@@ -99,7 +99,9 @@ const IN_PROCESS: [string, Call][] = [
     'run()',
     twice(
       (setting) => (work) =>
-        createIdempotency(setting).run('k', (attempt) => work(attempt), { remember: 'all' }),
+        createIdempotency({ ...setting, name: 'charge' }).run('k', (attempt) => work(attempt), {
+          remember: 'all',
+        }),
     ),
   ],
   [
@@ -213,7 +215,7 @@ describe('errors at rest', () => {
 
   test('a step and an outcome given by hand are recorded by the same rule', async () => {
     const store = new WatchedStore();
-    const idempotency = createIdempotency({ store, logger: {} });
+    const idempotency = createIdempotency({ store, name: 'charge', logger: {} });
     await idempotency.run('k', ({ step }) => step('ask', () => ({ reason: providerError() })));
     await idempotency.resolve('k', { error: providerError() });
     expect(store.texts).toHaveLength(3);
@@ -278,7 +280,9 @@ describe('redact: what it returns is recorded, and nothing of the value itself',
   test('it is told the operation, the kind, and the step', async () => {
     const seen: RedactFacts[] = [];
     const redact: Redact = (value, facts) => (seen.push(facts), value);
-    const idempotency = createIdempotency({ store: new InMemoryStore(), logger: {}, codec: { redact } });
+    const idempotency = createIdempotency({
+      ...{ store: new InMemoryStore(), name: 'charge', logger: {}, codec: { redact } },
+    });
     await idempotency.run('k', ({ step }) => step('book', () => 1), { name: 'charge' });
     await errorOf(idempotency.run('e', throwing, { name: 'refund' }));
     await idempotency.resolve('k', { result: 5 }, { name: 'charge' });
@@ -292,7 +296,9 @@ describe('redact: what it returns is recorded, and nothing of the value itself',
 
   test('a later attempt gets a step as it was recorded, the attempt that ran it as it is', async () => {
     const redact: Redact = (value, { kind }) => (kind === 'step' ? { token: '***' } : value);
-    const idempotency = createIdempotency({ store: new InMemoryStore(), logger: {}, codec: { redact } });
+    const idempotency = createIdempotency({
+      ...{ store: new InMemoryStore(), name: 'charge', logger: {}, codec: { redact } },
+    });
     const seen: unknown[] = [];
     const work = async ({ step, attempt }: Attempt) => {
       seen.push(await step('login', () => ({ token: 'SECRET' })));
@@ -344,7 +350,12 @@ describe('redact: what it returns is recorded, and nothing of the value itself',
       throw new Error('no');
     };
     const store = new WatchedStore();
-    const idempotency: Idempotency = createIdempotency({ store, logger: {}, codec: { redact } });
+    const idempotency: Idempotency = createIdempotency({
+      store,
+      name: 'charge',
+      logger: {},
+      codec: { redact },
+    });
     const failed = () => idempotency.run('k', throwing, { remember: 'all' });
     expect(await errorOf(failed())).toMatchObject({ message: 'declined' });
     expect(await errorOf(failed())).toMatchObject({ code: 'RESULT_UNAVAILABLE' });
@@ -353,7 +364,9 @@ describe('redact: what it returns is recorded, and nothing of the value itself',
 
   test('an outcome by hand that can not be redacted is refused, and nothing is changed', async () => {
     const redact: Redact = (value) => (value === 'SECRET' ? undefined : value);
-    const idempotency = createIdempotency({ store: new InMemoryStore(), logger: {}, codec: { redact } });
+    const idempotency = createIdempotency({
+      ...{ store: new InMemoryStore(), name: 'charge', logger: {}, codec: { redact } },
+    });
     await idempotency.run('k', () => 1);
     expect(await errorOf(idempotency.resolve('k', { result: 'SECRET' }))).toMatchObject({
       name: 'RedactError',

@@ -5,7 +5,8 @@ import { errorOf } from '../support/deferred.js';
 import { world } from '../support/instances.js';
 
 describe('options', () => {
-  const create = (options: object) => () => createIdempotency({ store: new InMemoryStore(), ...options });
+  const create = (options: object) => () =>
+    createIdempotency({ name: 'run', store: new InMemoryStore(), ...options });
 
   test.each([
     [{ ttl: -1 }],
@@ -50,6 +51,7 @@ describe('events and counters', () => {
   test('a listener that throws harms nobody, and is reported', async () => {
     const warnings: string[] = [];
     const one = createIdempotency({
+      name: 'run',
       store: new InMemoryStore(),
       logger: { warn: (message) => warnings.push(message) },
     });

@@ -12,7 +12,10 @@ const record = (more: Partial<StoredRecord>): StoredRecord => ({
   fingerprint: undefined,
   onAbandoned: 'retry',
   leaseRemainingMs: 0,
+  restored: false,
   createdAtMs: 0,
+  startedAtMs: 0,
+  notes: undefined,
   settledAtMs: 0,
   expiresAtMs: 0,
   hitCount: 0,
@@ -26,7 +29,7 @@ const asking = (more: Partial<Asking> = {}): Asking => ({
   onDuplicate: 'skip',
   onAbandoned: 'retry',
   maxAttempts: Infinity,
-  awaitedFence: undefined,
+  awaited: undefined,
   ...more,
 });
 const running = record({ status: 'IN_PROGRESS', final: false, leaseRemainingMs: 5 });
@@ -52,9 +55,18 @@ describe('policy: (record, asking) -> decision', () => {
   });
 
   test('G6: whoever waited gets the failure of that attempt, or of a newer one, whatever onDuplicate says', () => {
-    expect(decide(failed, asking({ awaitedFence: 10 }))).toEqual({ do: 'answer', how: 'replay' });
-    expect(decide(failed, asking({ awaitedFence: 9 }))).toEqual({ do: 'answer', how: 'replay' });
-    expect(decide(failed, asking({ awaitedFence: 11 }))).toEqual({ do: 'take', as: 'retry' });
+    expect(decide(failed, asking({ awaited: { fence: 10, token: 'other' } }))).toEqual({
+      do: 'answer',
+      how: 'replay',
+    });
+    expect(decide(failed, asking({ awaited: { fence: 9, token: 'other' } }))).toEqual({
+      do: 'answer',
+      how: 'replay',
+    });
+    expect(decide(failed, asking({ awaited: { fence: 11, token: 'other' } }))).toEqual({
+      do: 'take',
+      as: 'retry',
+    });
   });
 
   test('after maxAttempts an abandoned record is IN_DOUBT and a failed one stays', () => {

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import type { Idempotency } from '../../src/idempotency.js';
+import { adapterOf, type Idempotency } from '../../src/idempotency.js';
 import type { Attempt } from '../../src/core/attempt.js';
 import { isIdempotencyError } from '../../src/core/errors.js';
 import type { Answer, Outcome } from '../../src/core/outcome.js';
@@ -83,10 +83,10 @@ export class Callers {
     const call = `${config.id}/${++this.#calls}`;
     recorder.note({ is: 'invoke', key, call, probe });
     const own: { token?: string } = {};
-    const answer = await idempotency.answer<string>({
+    const answer = await adapterOf(idempotency).answer<string>({
       key,
       name: 'charge',
-      policy: idempotency.policy,
+      policy: adapterOf(idempotency).policy,
       onDuplicate: 'replay',
       onAbandoned: config.onAbandoned,
       signal: undefined,
@@ -151,7 +151,12 @@ export class Callers {
       case 'duplicate': {
         const { token, status } = answer.record;
         return status === 'COMPLETED'
-          ? { how: 'success', value: String(this.idempotency.decode(answer.record)), recorded: true, token }
+          ? {
+              how: 'success',
+              value: String(adapterOf(this.idempotency).decode(answer.record)),
+              recorded: true,
+              token,
+            }
           : { how: 'failure', code: status, recorded: true, token };
       }
       case 'refused': {

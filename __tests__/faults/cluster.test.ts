@@ -7,6 +7,7 @@ import { describeStoreContract } from '../../src/testing/index.js';
 import { placeOf } from '../support/instances.js';
 import { startCluster, until, type Node, type TestCluster } from '../support/redis-cluster.js';
 import { isLong } from './cluster-cases.js';
+import { keyAt } from '../support/keys.js';
 
 jest.setTimeout(240_000);
 
@@ -142,7 +143,7 @@ describe.each([
     await cluster.beginMove(slot, from, to);
     // A key of the same slot that is not there yet lives at the target now: ASK.
     const store = new RedisStore({ client: shared, ...options });
-    const asked = { address: `${neighbour}:new`, digest: 'abcdef' };
+    const asked = keyAt(`${neighbour}:new`, 'abcdef');
     const claim: ClaimRequest = {
       ...{ token: 'token-0123456789', replacing: undefined, leaseMs: 60_000 },
       ...{ unsettledRetentionMs: 60_000, onAbandoned: 'retry', fingerprint: undefined },

@@ -17,7 +17,7 @@ afterAll(() => server.stop());
 
 /** Two calls under one key: the work runs once, or never, and then both are refused alike. */
 async function runTwice(store: LeaseStore, key: unknown, where: object = {}): Promise<void> {
-  const idempotency = createIdempotency({ store, logger: {} });
+  const idempotency = createIdempotency({ name: 'run', store, logger: {} });
   let runs = 0;
   const call = () => idempotency.run(key as string, () => ++runs, where);
   const first = await endOf(call);

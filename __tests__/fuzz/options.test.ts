@@ -4,6 +4,7 @@ import { IdempotencyMiddleware, idempotent, makeIdempotent } from '../../src/ind
 import { createIdempotency } from '../../src/idempotency.js';
 import { InMemoryStore } from '../../src/stores/memory.js';
 import { KeyValueStore } from '../../src/stores/keyvalue.js';
+import { INSTANCE_OPTIONS, RUN_OPTIONS } from '../../src/checks.js';
 import { RedisStore } from '../../src/stores/redis.js';
 import { chargeTask } from '../support/tasks.js';
 import { endOf, expectCoded, forAll, TEST_MS, watchPrototypes, type End } from './cases.js';
@@ -22,7 +23,7 @@ const COMMON = [
   'storeTimeout',
   'maxResultBytes',
 ];
-const PLACE = ['prefix', 'name', 'scope'];
+const PLACE = ['requireScope', 'prefix', 'name', 'scope'];
 
 /** A call with one or two wrong options, or none at all, among right ones; or something else than options. */
 function wrongOptions(names: readonly string[]): fc.Arbitrary<Record<string, unknown>> {
@@ -48,13 +49,13 @@ test(
   'createIdempotency() and run() take options, or refuse them with a code before anything runs',
   () => {
     const both = fc.tuple(
-      wrongOptions([...COMMON, ...PLACE, 'store', 'remember', 'codec', 'logger']),
-      wrongOptions([...COMMON, ...PLACE, 'payload', 'signal', 'remember', 'onAbandoned']),
+      wrongOptions(Object.keys(INSTANCE_OPTIONS)),
+      wrongOptions(Object.keys(RUN_OPTIONS)),
     );
     return forAll({ few: 2_000, many: 12_000 }, both, async ([instance, options]) => {
       let runs = 0;
       const made = await endOf(() =>
-        createIdempotency(withDefaults(instance, { store: new InMemoryStore(), logger: {} })),
+        createIdempotency(withDefaults(instance, { store: new InMemoryStore(), logger: {}, name: 'n' })),
       );
       expectCoded(made);
       if ('error' in made) return;
@@ -166,8 +167,9 @@ test(
         'timeoutMs',
         'onWarning',
         'waitForReplicas',
-        'maxRecords',
-        'maxBytes',
+        'maxEntries',
+        'evict',
+        'requireScope',
       ]),
       async (given) => {
         expectCoded(await endOf(() => new RedisStore(given)));
@@ -184,7 +186,7 @@ test.each<[unknown, RegExp]>([
   [{ url: '' }, /url/],
   [{ client: null }, /evalsha/],
   [{ client: {} }, /evalsha/],
-  [{ redis: 'redis://' }, /redis is no object/],
+  [{ redis: 'redis://' }, /redis is "redis/],
   [{ timeoutMs: 0 }, /timeoutMs/],
   [{ timeoutMs: NaN }, /timeoutMs/],
   [{ onWarning: 'log' }, /onWarning/],

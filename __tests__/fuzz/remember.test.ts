@@ -33,7 +33,7 @@ test.each(FAULTS)(
   'a remember function that %s hides no failure, is reported once, and counts as false',
   async (_, remember, words) => {
     const { warnings, logger } = listening();
-    const idempotency = createIdempotency({ store: new InMemoryStore(), logger });
+    const idempotency = createIdempotency({ name: 'run', store: new InMemoryStore(), logger });
     const error = await errorOf(
       idempotency.run('k', () => Promise.reject(declined), { remember: remember as never }),
     );
@@ -47,14 +47,14 @@ test.each(FAULTS)(
 
 test('one that answers nothing leaves it to the default, and nobody is warned', async () => {
   const { warnings, logger } = listening();
-  const idempotency = createIdempotency({ store: new InMemoryStore(), logger });
+  const idempotency = createIdempotency({ name: 'run', store: new InMemoryStore(), logger });
   const remember = () => undefined as never;
   expect(await errorOf(idempotency.run('k', () => Promise.reject(declined), { remember }))).toBe(declined);
   expect(warnings).toEqual([]);
 });
 
 test('under onAbandoned "block" such a failure is unknown: nobody runs it again', async () => {
-  const idempotency = createIdempotency({ store: new InMemoryStore(), logger: {} });
+  const idempotency = createIdempotency({ name: 'run', store: new InMemoryStore(), logger: {} });
   const options = { remember: broken, onAbandoned: 'block' } as const;
   expect(await errorOf(idempotency.run('k', () => Promise.reject(declined), options))).toBe(declined);
   expect(await errorOf(idempotency.run('k', () => 'again', options))).toMatchObject({ code: 'IN_DOUBT' });
@@ -94,9 +94,11 @@ const refused = (option: string) => ({
 
 test('remember and signal of other kinds are INVALID_OPTIONS, and nothing runs', async () => {
   const store = new InMemoryStore();
-  expect(() => createIdempotency({ store, remember: 'some' as never })).toThrow(/remember is "some"/);
+  expect(() => createIdempotency({ name: 'run', store, remember: 'some' as never })).toThrow(
+    /remember is "some"/,
+  );
   expect(() => middleware({ remember: 'some' as never })).toThrow(/remember is "some"/);
-  const idempotency = createIdempotency({ store, logger: {} });
+  const idempotency = createIdempotency({ name: 'run', store, logger: {} });
   let runs = 0;
   const run = (options: object) => errorOf(idempotency.run('k', () => ++runs, options));
   expect(await run({ remember: 5 })).toMatchObject(refused('remember'));
@@ -110,7 +112,7 @@ test.each([[undefined], [null], [{}], ['completed']])(
   'a reconcile function that answers %p settles nothing: nobody can say what happened',
   async (answer) => {
     const store = new InMemoryStore();
-    const idempotency = createIdempotency({ store, logger: {}, storeTimeout: 50 });
+    const idempotency = createIdempotency({ name: 'run', store, logger: {}, storeTimeout: 50 });
     const unknown: RunOptions<never> = { remember: () => 'unknown' };
     await errorOf(idempotency.run('k', () => Promise.reject(declined), unknown));
     const onAbandoned = () => answer as never;
@@ -121,7 +123,7 @@ test.each([[undefined], [null], [{}], ['completed']])(
 );
 
 test('a promise in the place of a payload or a scope is refused, and its rejection ends no process', async () => {
-  const idempotency = createIdempotency({ store: new InMemoryStore(), logger: {} });
+  const idempotency = createIdempotency({ name: 'run', store: new InMemoryStore(), logger: {} });
   const rejected = () => Promise.reject(new Error('not awaited'));
   for (const option of ['payload', 'scope']) {
     const error = await errorOf(idempotency.run('k', () => 'ran', { [option]: rejected() }));

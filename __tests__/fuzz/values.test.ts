@@ -11,7 +11,7 @@ import { anyValue, wrongValue } from './values.js';
 watchPrototypes('payloads and results');
 
 const codec = createCodec();
-const silent = (store = new InMemoryStore()) => createIdempotency({ store, logger: {} });
+const silent = (store = new InMemoryStore()) => createIdempotency({ name: 'run', store, logger: {} });
 const textOf = (value: unknown) => endOf(() => codec.encode(value));
 
 test(

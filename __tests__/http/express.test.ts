@@ -45,7 +45,7 @@ describe.each(frameworks)('%s', (_, express) => {
 
   describe('the route', () => {
     test('as middleware of a route it is the pattern with its mount point, of an app or a router the path', async () => {
-      const idempotency = createIdempotency({ store: store(), logger: {} });
+      const idempotency = createIdempotency({ name: 'run', store: store(), logger: {} });
       const answer = (_req: Request, res: Response) => void res.json({});
       const app = express();
       app.use(express.json());
@@ -68,7 +68,7 @@ describe.each(frameworks)('%s', (_, express) => {
     });
 
     test('is not that of an earlier route that only passed the request on', async () => {
-      const idempotency = createIdempotency({ store: store(), logger: {} });
+      const idempotency = createIdempotency({ name: 'run', store: store(), logger: {} });
       const app = express();
       app.use(express.json());
       app.all(/.*/, (_req, _res, next) => next());
@@ -80,7 +80,7 @@ describe.each(frameworks)('%s', (_, express) => {
     });
 
     test('is protected once where the app and the route both protect it', async () => {
-      const idempotency = createIdempotency({ store: store(), logger: {} });
+      const idempotency = createIdempotency({ name: 'run', store: store(), logger: {} });
       const app = express();
       app.use(express.json(), protect({ idempotency }));
       app.post('/orders', protect({ idempotency }), (_req, res) => void res.json({}));
@@ -116,7 +116,7 @@ describe.each(frameworks)('%s', (_, express) => {
       app.post('/orders', protect(), (_req, res) => void res.json({}));
       app.post(
         '/told',
-        protect({ fingerprint: (req) => req.headers['x-digest'] }),
+        protect({ fingerprint: (req) => req.headers['x-digest'] ?? 'no digest' }),
         (_req, res) => void res.json({}),
       );
       app.use((error: Error, _req: Request, res: Response, _next: NextFunction) => {

@@ -27,7 +27,7 @@ describe('Fastify 5', () => {
   const shop = (options = {}) => {
     const app = Fastify();
     open.push(app);
-    const idempotency = createIdempotency({ store: new InMemoryStore(), logger: {} });
+    const idempotency = createIdempotency({ name: 'run', store: new InMemoryStore(), logger: {} });
     void app.register(fastifyIdempotency, { idempotency, scope: 'shared', ...options });
     return { app, idempotency };
   };

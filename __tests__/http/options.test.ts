@@ -1,20 +1,21 @@
 import { describe, expect, test } from '@jest/globals';
 import { checkScope, recordOf } from '../../src/http/internal/address.js';
-import { httpSettings } from '../../src/http/internal/options.js';
+import { httpSettings, readHttpOptions } from '../../src/http/internal/options.js';
 import { problem } from '../../src/http/internal/problem.js';
 import { composeNamespace } from '../../src/keys/index.js';
 import { createIdempotency } from '../../src/idempotency.js';
 import { InMemoryStore } from '../../src/stores/memory.js';
 
 const store = new InMemoryStore();
-const settings = (options: object) => httpSettings('x()', { store, scope: 'shared', ...options });
+const settings = (options: object) =>
+  httpSettings('x()', readHttpOptions('x()', { store, scope: 'shared', ...options }));
 
 describe('the options', () => {
   test.each<[string, object, RegExp]>([
-    ['no scope', { scope: undefined }, /scope is undefined: .*whoever guesses a key/],
+    ['no scope', { scope: undefined }, /scope is undefined/],
     ['a scope that is a word', { scope: 'tenant' }, /scope is "tenant"/],
     ['no store', { store: undefined }, /either store or idempotency/],
-    ['both', { idempotency: createIdempotency({ store }) }, /either store or idempotency/],
+    ['both', { idempotency: createIdempotency({ name: 'run', store }) }, /either store or idempotency/],
     ['a store of idempotency', { store: undefined, idempotency: store }, /createIdempotency\(\)/],
     ['an unknown name', { retention: '1h' }, /no option "retention"/],
     ['GET', { methods: ['POST', 'get'] }, /GET changes nothing/],
@@ -23,7 +24,7 @@ describe('the options', () => {
     ['Set-Cookie', { replayHeaders: ['Set-Cookie'] }, /set-cookie.*never replayed/],
     ['a limit that is none', { maxBodyBytes: '1mb' }, /maxBodyBytes is "1mb"/],
     ['a function that is none', { skip: true }, /skip is true: give a function/],
-    ['a word for a choice', { required: 'no' }, /required is "no": give a boolean/],
+    ['a word for a choice', { required: 'no' }, /required is "no": give true or false/],
     ['a wrong common option', { ttl: '1 year' }, /ttl/],
     ['a wrong rule', { onAbandoned: 'never' }, /onAbandoned/],
   ])('%s is refused, and the message says what to do', (_, options, message) => {
@@ -34,7 +35,7 @@ describe('the options', () => {
 
   test('retention is 24 h and a duplicate in flight is refused, unless told otherwise', () => {
     expect(settings({}).policy).toMatchObject({ ttlMs: 86_400_000, concurrent: 'reject' });
-    const idempotency = createIdempotency({ store, ttl: '7d', lease: '5s' });
+    const idempotency = createIdempotency({ name: 'run', store, ttl: '7d', lease: '5s' });
     const policy = { ttlMs: 7 * 86_400_000, leaseMs: 5_000, concurrent: 'wait' };
     expect(
       settings({ store: undefined, idempotency, concurrent: 'wait', ttl: undefined }).policy,

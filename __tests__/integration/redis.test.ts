@@ -120,7 +120,11 @@ describe('faults of a real server', () => {
   });
 
   test('G8: a server that is not there ends in STORE_UNAVAILABLE within the deadline', async () => {
-    const nowhere = createIdempotency({ store: new RedisStore('redis://127.0.0.1:1'), storeTimeout: 200 });
+    const nowhere = createIdempotency({
+      name: 'run',
+      store: new RedisStore('redis://127.0.0.1:1'),
+      storeTimeout: 200,
+    });
     expect(await errorOf(nowhere.run('k', () => 'ran'))).toMatchObject({ code: 'STORE_UNAVAILABLE' });
   });
 

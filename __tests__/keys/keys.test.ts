@@ -1,5 +1,12 @@
 import { describe, expect, test } from '@jest/globals';
-import { checkKey, composeNamespace, contextKey, hashKey, storeKey } from '../../src/keys/index.js';
+import {
+  checkKey,
+  checkStoredKey,
+  composeNamespace,
+  contextKey,
+  hashKey,
+  storeKey,
+} from '../../src/keys/index.js';
 
 const taskWith = (values: Record<string, unknown>) => ({ context: { get: (name: string) => values[name] } });
 const invalidKey = (message: string) =>
@@ -68,12 +75,21 @@ describe('G10: contextKey', () => {
 });
 
 describe('G10: checkKey', () => {
-  test.each(['a', 'user:1', 'größe', '😀', 'nullable', 'user:undefined-x', 'NaNa', 'a::b', 'x'.repeat(512)])(
-    '%p passes',
-    (key) => {
-      expect(checkKey(key)).toBe(key);
-    },
-  );
+  test.each([
+    'a',
+    'user:1',
+    'größe',
+    '😀',
+    'nullable',
+    'annulled',
+    'NaNa',
+    'éundefined',
+    'undefined7',
+    'a::b',
+    'x'.repeat(512),
+  ])('%p passes', (key) => {
+    expect(checkKey(key)).toBe(key);
+  });
 
   test.each<[unknown, string]>([
     [undefined, 'is undefined'],
@@ -99,10 +115,27 @@ describe('G10: checkKey', () => {
     ['user:undefined', '"undefined"'],
     ['null:user', '"null"'],
     ['user:NaN:1', '"NaN"'],
+    ['user:undefined-x', '"undefined"'],
+    ['payment-undefined', '"undefined"'],
+    ['null-7', '"null"'],
+    ['order_NaN', '"NaN"'],
+    ['a/Invalid Date/b', '"Invalid Date"'],
+    ['a undefined b', '"undefined"'],
+    ['(null)', '"null"'],
     ['order-[object Promise]', '"[object Promise]"'],
   ])('%p is refused', (key, message) => {
     expect(() => checkKey(key)).toThrow(invalidKey(message));
   });
+});
+
+describe('a key that a record stands under', () => {
+  test.each(['payment-undefined', 'null', 'order_NaN'])(
+    '%p is found, although no work may run under it',
+    (key) => {
+      expect(checkStoredKey(key)).toBe(key);
+      expect(() => checkKey(key)).toThrow(invalidKey('a missing value'));
+    },
+  );
 });
 
 describe('G10: addresses', () => {

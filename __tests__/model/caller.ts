@@ -16,7 +16,7 @@ export const FRESH: CallerState = {
   attempts: 0,
   replacing: undefined,
   reconciles: false,
-  awaitedFence: undefined,
+  awaited: undefined,
   lease: undefined,
   grantedAt: 0,
   effect: undefined,
@@ -117,7 +117,7 @@ export class Protocol {
       onDuplicate: 'replay',
       onAbandoned: this.rule,
       maxAttempts: Infinity,
-      awaitedFence: caller.awaitedFence,
+      awaited: caller.awaited,
     });
     switch (decision.do) {
       case 'answer':
@@ -128,8 +128,9 @@ export class Protocol {
       case 'refuse':
         return done(caller, REFUSED);
       case 'wait': {
-        const awaitedFence = Math.max(record.fence, caller.awaitedFence ?? 0);
-        return { ...caller, phase: 'waiting', awaitedFence };
+        const { fence, token } = record;
+        const awaited = caller.awaited && caller.awaited.fence > fence ? caller.awaited : { fence, token };
+        return { ...caller, phase: 'waiting', awaited };
       }
       case 'take':
         return {

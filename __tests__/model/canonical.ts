@@ -55,12 +55,11 @@ function kept(record: Kept | undefined, fence: Fence): string {
 }
 
 function caller(each: CallerState, fence: Fence): string {
-  const { phase, attempts, replacing, reconciles, awaitedFence, lease, grantedAt, effect, call, answer } =
-    each;
+  const { phase, attempts, replacing, reconciles, awaited, lease, grantedAt, effect, call, answer } = each;
   // Whoever is done or dead matters no more, but for what it was told.
   if (phase === 'done' || phase === 'crashed') return `${phase}${JSON.stringify(answer)}`;
-  const own = [phase, attempts, replacing, reconciles, grantedAt, effect];
-  return `(${own.join()},${fence(awaitedFence)},${grant(lease, fence)},${sent(call, fence)})`;
+  const own = [phase, attempts, replacing, reconciles, grantedAt, effect, awaited?.token];
+  return `(${own.join()},${fence(awaited?.fence)},${grant(lease, fence)},${sent(call, fence)})`;
 }
 
 function sent(call: Call | undefined, fence: Fence): string {

@@ -1,10 +1,12 @@
+import type { Awaited } from '../../src/core/policy.js';
 import type { Lease } from '../../src/core/record.js';
 import type { ClaimRequest, Settlement } from '../../src/core/store.js';
 import type { Kept } from '../../src/stores/internal/kept.js';
+import { freshKey } from '../../src/testing/bench.js';
 
 /** The length of a lease, in ticks of the model's clock. */
 export const LEASE = 2;
-export const KEY = { address: 'key', digest: 'digest' };
+export const KEY = freshKey('key');
 /** Longer than any run of the model: what it explores is leases, not retention. */
 export const FOREVER = 1_000_000;
 
@@ -38,7 +40,7 @@ export interface CallerState {
   readonly attempts: number;
   readonly replacing: string | undefined;
   readonly reconciles: boolean;
-  readonly awaitedFence: number | undefined;
+  readonly awaited: Awaited | undefined;
   readonly lease: Lease | undefined;
   /** When the last granted request was sent: what the caller's own clock counts from. */
   readonly grantedAt: number;

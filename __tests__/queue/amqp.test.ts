@@ -311,7 +311,7 @@ await describeOnRabbitMq('an AMQP consumer on a real RabbitMQ', () => {
   test('close() lets what runs finish, gives back what waits, and takes nothing new', async () => {
     const [started, gate] = [deferred(), deferred()];
     const ran: string[] = [];
-    const idempotency = createIdempotency({ store: new InMemoryStore() });
+    const idempotency = createIdempotency({ name: 'run', store: new InMemoryStore() });
     const options: Partial<Options> = {
       retryDelay: '1h',
       handler: async (message) => {

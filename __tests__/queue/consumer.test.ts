@@ -123,12 +123,7 @@ describe('idempotentConsumer', () => {
     ['whose key lacks a part', { key: (m) => `order:${m.id}` }, {}, /a missing value turned into text/],
     ['whose key function throws', { key: boom }, { id: 'm' }, /boom/],
     ['whose payload can not be told', { payload: () => boom }, { id: 'm' }, /payload/],
-    [
-      'whose tenant is missing',
-      { scope: () => undefined as never },
-      { id: 'm' },
-      /scope must be a non-empty string/,
-    ],
+    ['whose tenant is missing', { scope: () => undefined as never }, { id: 'm' }, /scope came to undefined/],
     ['whose name may not be one', { name: () => 'a:b' }, { id: 'm' }, /name contains ":"/],
   ])(
     'a message %s is dropped with a warning, and never run unprotected',
@@ -207,13 +202,18 @@ describe('idempotentConsumer', () => {
     const own = consumer();
     await own.close();
     expect(await own({ id: 'm' })).toMatchObject({ action: 'retry', failed: false });
-    const given = consumer({ idempotency: createIdempotency({ store: new InMemoryStore() }) });
+    const given = consumer({ idempotency: createIdempotency({ name: 'run', store: new InMemoryStore() }) });
     await given.close();
     expect(await given({ id: 'm' })).toMatchObject({ action: 'ack' });
   });
 
   test('the defaults of an instance hold, but a message does not wait unless told to', async () => {
-    const idempotency = createIdempotency({ store: new InMemoryStore(), lease: '3s', maxAttempts: 1 });
+    const idempotency = createIdempotency({
+      name: 'run',
+      store: new InMemoryStore(),
+      lease: '3s',
+      maxAttempts: 1,
+    });
     const [started, gate] = [deferred(), deferred()];
     const consume = consumer({
       idempotency,
@@ -234,7 +234,10 @@ describe('idempotentConsumer', () => {
     [{ store: undefined }, /needs store, or idempotency/],
     [{ store: {} }, /store is .*claim/],
     [
-      { idempotency: createIdempotency({ store: new InMemoryStore() }), store: new InMemoryStore() },
+      {
+        idempotency: createIdempotency({ name: 'run', store: new InMemoryStore() }),
+        store: new InMemoryStore(),
+      },
       /not both/,
     ],
     [{ idempotency: {} }, /give what createIdempotency\(\) made/],

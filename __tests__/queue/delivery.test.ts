@@ -8,7 +8,6 @@ const TERMS: Terms = {
   leaseMs: 20_000,
   retryDelayMs: 1_000,
   maxAttempts: 10,
-  attempt: 1,
   decode: (record) => `decoded ${record.payload}`,
 };
 const error = new Error('declined');
@@ -17,8 +16,8 @@ const record = (status: StoredRecord['status'], more: Partial<StoredRecord> = {}
   how: 'replay',
   record: { status, final: true, attempt: 1, payload: 'p', ...more } as StoredRecord,
 });
-const ran = (outcome: Extract<Answer<unknown>, { kind: 'ran' }>['outcome'], recorded = true) =>
-  ({ kind: 'ran', outcome, recorded }) as const;
+const ran = (outcome: Extract<Answer<unknown>, { kind: 'ran' }>['outcome'], recorded = true, attempt = 1) =>
+  ({ kind: 'ran', by: 'work', attempt, tookOver: false, outcome, recorded }) as const;
 const retry = (more: object) => ({ action: 'retry', error, failed: true, delayMs: 1_000, ...more });
 
 describe('the table from answers to deliveries', () => {
@@ -52,6 +51,7 @@ describe('the table from answers to deliveries', () => {
     IDEMPOTENCY_TIMEOUT: { action: 'retry', delayMs: 20_000, failed: false },
     LEASE_LOST: { action: 'retry', delayMs: 20_000, failed: false },
     STORE_UNAVAILABLE: { action: 'retry', delayMs: 1_000, failed: false },
+    RECORD_TOO_NEW: { action: 'retry', delayMs: 1_000, failed: false },
     IN_DOUBT: { action: 'drop' },
     KEY_REUSED: { action: 'drop' },
     INVALID_KEY: { action: 'drop' },
@@ -68,7 +68,7 @@ describe('the table from answers to deliveries', () => {
 
   test('each failure waits twice as long, up to a minute, and the last one drops it', () => {
     const delayOf = (attempt: number) => {
-      const delivery = deliveryOf(ran({ kind: 'failed', error, final: false }), { ...TERMS, attempt });
+      const delivery = deliveryOf(ran({ kind: 'failed', error, final: false }, true, attempt), TERMS);
       return delivery.action === 'retry' ? delivery.delayMs : delivery.action;
     };
     expect([1, 2, 3, 6, 7, 9, 10].map(delayOf)).toEqual([

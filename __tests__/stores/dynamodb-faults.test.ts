@@ -7,6 +7,7 @@ import { DynamoDBStore } from '../../src/stores/dynamodb.js';
 import { Bench } from '../../src/testing/bench.js';
 import { checkOptions } from '../../src/testing/options.js';
 import { startDynamo, type PrivateDynamo, type WireFault } from '../support/dynalite.js';
+import { keyAt } from '../support/keys.js';
 
 const table = 'records';
 let dynamo: PrivateDynamo;
@@ -105,6 +106,7 @@ describe('a connection that breaks', () => {
   test('G6, G7: with one request in four broken, work runs once and all callers agree', async () => {
     const instances = Array.from({ length: 4 }, () =>
       createIdempotency({
+        name: 'run',
         store: new DynamoDBStore(dynamo.client(), { table }),
         storeTimeout: '20s',
         logger: {},
@@ -187,7 +189,7 @@ describe('what DynamoDB refuses', () => {
   });
 
   test('an address longer than a partition key may be is refused before anything is sent', async () => {
-    const bench = newBench().elsewhere({ address: `p:T:${'漢'.repeat(700)}`, digest: 'abc-_1' });
+    const bench = newBench().elsewhere(keyAt(`p:T:${'漢'.repeat(700)}`, 'abc-_1'));
     const before = dynamo.requests.length;
     await expect(bench.claim()).rejects.toMatchObject({
       code: 'INVALID_KEY',
@@ -198,37 +200,40 @@ describe('what DynamoDB refuses', () => {
 });
 
 describe('an item that is no record', () => {
-  test.each([
+  test.each<[string, Record<string, unknown>, string, string?]>([
     ['of something else', { name: 'Ada' }, 'not a record'],
-    ['of a newer version', { v: 2, status: 'COMPLETED', token: 'x', rev: 'y' }, 'upgrade'],
-    ['that lacks its token', { v: 1, status: 'COMPLETED', rev: 'y' }, 'not a record'],
+    ['of a newer version', { v: 3, status: 'COMPLETED', token: 'x', rev: 'y' }, 'upgrade', 'RECORD_TOO_NEW'],
+    ['that lacks its token', { v: 2, status: 'COMPLETED', rev: 'y' }, 'not a record'],
     [
       'whose fence is a text',
-      { v: 1, status: 'COMPLETED', token: 'x', digest: 'abc-_1', fence: 'high' },
+      { v: 2, status: 'COMPLETED', token: 'x', digest: 'abc-_1', fence: 'high' },
       'not a record',
     ],
     [
       'whose steps are no list',
-      { v: 1, status: 'IN_PROGRESS', token: 'x', digest: 'abc-_1', steps: 'a' },
+      { v: 2, status: 'IN_PROGRESS', token: 'x', digest: 'abc-_1', steps: 'a' },
       'not a record',
     ],
-  ])('one %s: CORRUPT_RECORD, and it is left alone until a person forgets it', async (_, item, why) => {
-    const bench = newBench();
-    await write(bench, item);
-    const lease = { ...(await bench.elsewhere().claim()), token: 'x' };
-    const refusal = { code: 'CORRUPT_RECORD', transient: false, message: expect.stringContaining(why) };
-    for (const act of [
-      () => bench.claim(),
-      () => bench.read(),
-      () => bench.renew(lease),
-      () => bench.step(lease, 'charge'),
-      () => bench.settle(lease),
-      () => bench.release(lease.token),
-    ]) {
-      await expect(act()).rejects.toMatchObject(refusal);
-    }
-    expect(await itemAt(bench)).toEqual({ pk: bench.key.address, ...item });
-    expect(await bench.forget()).toBe('done');
-    await bench.claim();
-  });
+  ])(
+    'one %s is refused, and it is left alone until a person forgets it',
+    async (_, item, why, code = 'CORRUPT_RECORD') => {
+      const bench = newBench();
+      await write(bench, item);
+      const lease = { ...(await bench.elsewhere().claim()), token: 'x' };
+      const refusal = { code, transient: false, message: expect.stringContaining(why) };
+      for (const act of [
+        () => bench.claim(),
+        () => bench.read(),
+        () => bench.renew(lease),
+        () => bench.step(lease, 'charge'),
+        () => bench.settle(lease),
+        () => bench.release(lease.token),
+      ]) {
+        await expect(act()).rejects.toMatchObject(refusal);
+      }
+      expect(await itemAt(bench)).toEqual({ pk: bench.key.address, ...item });
+      expect(await bench.forget()).toBe('done');
+      await bench.claim();
+    },
+  );
 });

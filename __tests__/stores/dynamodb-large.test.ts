@@ -62,7 +62,7 @@ describe('what is too large for an item', () => {
 
   test('G7: a duplicate of a run whose result is too large is told that the value is gone', async () => {
     const store = new DynamoDBStore(client, { table, onWarning: () => undefined });
-    const idempotency = createIdempotency({ store });
+    const idempotency = createIdempotency({ name: 'run', store });
     expect(await idempotency.run('large', () => LARGE)).toBe(LARGE);
     await expect(idempotency.run('large', () => 'again')).rejects.toMatchObject({
       code: 'RESULT_UNAVAILABLE',

@@ -142,7 +142,9 @@ describe('what it asks of DynamoDB', () => {
   );
 
   test('the waiter of another process polls, and gets the same answer', async () => {
-    const [one, two] = [0, 1].map(() => createIdempotency({ store: new DynamoDBStore(client, { table }) }));
+    const [one, two] = [0, 1].map(() =>
+      createIdempotency({ name: 'run', store: new DynamoDBStore(client, { table }) }),
+    );
     let finish: (value: string) => void = () => undefined;
     const running = one!.run('waiting', () => new Promise<string>((resolve) => (finish = resolve)));
     const began = new Promise((resolve) => two!.on('wait', resolve));

@@ -83,13 +83,13 @@ describe('a connection that breaks', () => {
   test('G8: a call that never ends ends for its caller at the deadline', async () => {
     const object = { get: () => new Promise<never>(() => undefined), set: () => undefined, ...OTHERS };
     const store = new KeyValueStore(object, { onWarning });
-    const idempotency = createIdempotency({ store, storeTimeout: 30, logger: {} });
+    const idempotency = createIdempotency({ name: 'run', store, storeTimeout: 30, logger: {} });
     await expect(idempotency.run('hung', () => 'never')).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
   });
 });
 
 describe('a record that is none', () => {
-  test.each([
+  test.each<[string, unknown, string, string?]>([
     ['a text', 'COMPLETED', 'not a record'],
     ['of another status', { status: 'pending', createdAt: 1, expiresAt: 9e15, hitCount: 0 }, 'not a record'],
     ['without an end', { status: 'COMPLETED', result: 1, createdAt: 1, hitCount: 0 }, 'not a record'],
@@ -100,23 +100,31 @@ describe('a record that is none', () => {
     ],
     [
       'with half a lease',
-      { status: 'COMPLETED', expiresAt: 9e15, lease: { v: 1, token: 'x' } },
+      { status: 'COMPLETED', expiresAt: 9e15, lease: { v: 2, token: 'x' } },
       'not a record',
     ],
-    ['of a newer version', { status: 'COMPLETED', expiresAt: 9e15, lease: { v: 2 } }, 'upgrade'],
-  ])('one %s: CORRUPT_RECORD, and it is left alone until a person forgets it', async (_, record, why) => {
-    const object = new Map<string, never>();
-    const bench = over(object);
-    object.set(bench.key.address, record as never);
-    const lease = await bench.elsewhere().claim();
-    const refusal = { code: 'CORRUPT_RECORD', transient: false, message: expect.stringContaining(why) };
-    await expect(bench.claim()).rejects.toMatchObject(refusal);
-    await expect(bench.read()).rejects.toMatchObject(refusal);
-    await expect(bench.settle(lease)).rejects.toMatchObject(refusal);
-    expect(object.get(bench.key.address)).toBe(record);
-    expect(await bench.forget()).toBe('done');
-    await bench.claim();
-  });
+    [
+      'of a newer version',
+      { status: 'COMPLETED', expiresAt: 9e15, lease: { v: 3 } },
+      'upgrade',
+      'RECORD_TOO_NEW',
+    ],
+  ])(
+    'one %s is refused, and it is left alone until a person forgets it',
+    async (_, record, why, code = 'CORRUPT_RECORD') => {
+      const object = new Map<string, never>();
+      const bench = over(object);
+      object.set(bench.key.address, record as never);
+      const lease = await bench.elsewhere().claim();
+      const refusal = { code, transient: false, message: expect.stringContaining(why) };
+      await expect(bench.claim()).rejects.toMatchObject(refusal);
+      await expect(bench.read()).rejects.toMatchObject(refusal);
+      await expect(bench.settle(lease)).rejects.toMatchObject(refusal);
+      expect(object.get(bench.key.address)).toBe(record);
+      expect(await bench.forget()).toBe('done');
+      await bench.claim();
+    },
+  );
 
   test('a get() that can not parse what it finds: CORRUPT_RECORD with its cause', async () => {
     const get = (): never => JSON.parse('{"half') as never;
@@ -147,7 +155,7 @@ describe('records that are not ours', () => {
 
   test('a completed one is replayed, and its hits are counted on', async () => {
     const object = new Map<string, never>();
-    const idempotency = createIdempotency({ store: new KeyValueStore(object, { onWarning }) });
+    const idempotency = createIdempotency({ name: 'run', store: new KeyValueStore(object, { onWarning }) });
     const record = { key: 'k', status: 'COMPLETED', result: { id: 1 }, ...base };
     object.set('idempotency:run:k', record as never);
     expect(await idempotency.run<unknown>('k', () => 'again')).toEqual({ id: 1 });
@@ -188,7 +196,7 @@ describe('a class that keeps only the members it knows', () => {
 
   test('the refusal reaches who runs it', async () => {
     const store = new KeyValueStore(new ForgetfulStore(), { onWarning });
-    const idempotency = createIdempotency({ store, logger: {} });
+    const idempotency = createIdempotency({ name: 'run', store, logger: {} });
     let runs = 0;
     const blocked = idempotency.run('strict', () => ++runs, { onAbandoned: 'block' });
     await expect(blocked).rejects.toMatchObject({ code: 'INVALID_OPTIONS' });
@@ -198,8 +206,11 @@ describe('a class that keeps only the members it knows', () => {
 
   test('within the process the guarantees stay: fences, fingerprints, resends, stale writers, tombstones', async () => {
     const bench = over(new ForgetfulStore());
-    const first = await bench.abandoned({ fingerprint: 'fingerprint-0123' });
-    expect(await bench.refused()).toMatchObject({ fingerprint: 'fingerprint-0123', fence: first.fence });
+    const first = await bench.abandoned({ fingerprint: 'fingerprint-0123456789' });
+    expect(await bench.refused()).toMatchObject({
+      fingerprint: 'fingerprint-0123456789',
+      fence: first.fence,
+    });
     const second = await bench.claim({ replacing: first.token });
     expect(second.fence).toBeGreaterThan(first.fence);
     expect(await bench.settle(first)).toBe(false);

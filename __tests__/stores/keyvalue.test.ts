@@ -37,7 +37,10 @@ describe("what a person's class is given", () => {
   }
 
   test('a result that JSON gives back equal is stored as it is, and replayed', async () => {
-    const idempotency = createIdempotency({ store: new KeyValueStore(new SetexStore(redis), { onWarning }) });
+    const idempotency = createIdempotency({
+      name: 'run',
+      store: new KeyValueStore(new SetexStore(redis), { onWarning }),
+    });
     const result = { id: 'ch_1', amount: 100, lines: [null, true, 'é'] };
     await idempotency.run('plain', () => result);
     expect(await stored('plain')).toMatchObject({
@@ -52,7 +55,10 @@ describe("what a person's class is given", () => {
   });
 
   test('G9: any other result is wrapped, and comes back equal', async () => {
-    const idempotency = createIdempotency({ store: new KeyValueStore(new SetexStore(redis), { onWarning }) });
+    const idempotency = createIdempotency({
+      name: 'run',
+      store: new KeyValueStore(new SetexStore(redis), { onWarning }),
+    });
     const results = [
       new Map([['at', new Date(0)]]),
       undefined,
@@ -75,7 +81,10 @@ describe("what a person's class is given", () => {
   });
 
   test('an error is kept as tagged plain data, and thrown again with its class, code and cause', async () => {
-    const idempotency = createIdempotency({ store: new KeyValueStore(new SetexStore(redis), { onWarning }) });
+    const idempotency = createIdempotency({
+      name: 'run',
+      store: new KeyValueStore(new SetexStore(redis), { onWarning }),
+    });
     const fail = (): never => {
       throw new CardDeclined('no funds', { cause: new Error('bank') });
     };
@@ -137,7 +146,10 @@ describe("what a person's class is given", () => {
   });
 
   test('a bare Map does as well', async () => {
-    const idempotency = createIdempotency({ store: new KeyValueStore(new Map(), { onWarning }) });
+    const idempotency = createIdempotency({
+      name: 'run',
+      store: new KeyValueStore(new Map(), { onWarning }),
+    });
     expect(await idempotency.run('map', () => new Date(7))).toEqual(new Date(7));
     expect(await idempotency.run('map', () => 'again')).toEqual(new Date(7));
     await idempotency.close();

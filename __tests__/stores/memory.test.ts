@@ -5,8 +5,9 @@ import type { ClaimRequest, Settlement } from '../../src/core/store.js';
 import { newToken } from '../../src/core/token.js';
 import { InMemoryStore, type InMemoryStoreOptions } from '../../src/stores/memory.js';
 import { errorOf } from '../support/deferred.js';
+import { keyAt } from '../support/keys.js';
 
-const keyOf = (name: string): StoreKey => ({ address: `charge:${name}`, digest: 'abcdef' });
+const keyOf = (name: string): StoreKey => keyAt(`charge:${name}`, 'abcdef');
 const DONE: Settlement = {
   ...{ status: 'COMPLETED', final: true, failures: 0, payload: '"done"', retentionMs: 60_000 },
 };
@@ -78,7 +79,11 @@ describe('with maxEntries', () => {
   });
 
   test('a run of a new key rejects at once, and its work is not run', async () => {
-    const idempotency = createIdempotency({ store: new InMemoryStore({ maxEntries: 1 }), logger: {} });
+    const idempotency = createIdempotency({
+      name: 'run',
+      store: new InMemoryStore({ maxEntries: 1 }),
+      logger: {},
+    });
     let charges = 0;
     await idempotency.run('order-1', () => ++charges);
     expect(await errorOf(idempotency.run('order-2', () => ++charges))).toMatchObject(FULL);
@@ -276,15 +281,15 @@ describe('cleanup', () => {
 
 describe('bad input', () => {
   test.each([
-    [{ maxEntry: 5 }, /no option "maxEntry": it takes maxEntries, evict, onEvict/],
-    [{ maxEntries: 0 }, /maxEntries 0.*at least 1/],
-    [{ maxEntries: 1.5 }, /maxEntries 1.5/],
-    [{ maxEntries: NaN }, /maxEntries NaN/],
-    [{ maxEntries: '5' }, /maxEntries "5"/],
-    [{ maxEntries: 5, evict: 'yes' }, /evict "yes".*true or false/],
+    [{ maxEntry: 5 }, /no option "maxEntry"; it has maxEntries, evict, onEvict/],
+    [{ maxEntries: 0 }, /maxEntries is 0.*at least 1/],
+    [{ maxEntries: 1.5 }, /maxEntries is 1.5/],
+    [{ maxEntries: NaN }, /maxEntries is NaN/],
+    [{ maxEntries: '5' }, /maxEntries is "5"/],
+    [{ maxEntries: 5, evict: 'yes' }, /evict is "yes".*true or false/],
     [{ evict: true }, /maxEntries.*give both/],
     [{ maxEntries: 5, onEvict: () => undefined }, /onEvict.*give both/],
-    [{ maxEntries: 5, evict: true, onEvict: 'log' }, /onEvict "log".*a function/],
+    [{ maxEntries: 5, evict: true, onEvict: 'log' }, /onEvict is "log".*a function/],
     [null, /takes an options object/],
     ['redis://', /takes an options object/],
   ])('%j is refused', (options, message) => {

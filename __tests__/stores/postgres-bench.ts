@@ -45,7 +45,10 @@ export class Bench {
     const pool = new Pool({ connectionString: url, max });
     pool.on('error', () => undefined);
     this.#pools.push(pool);
-    const store = Object.assign(new PostgresStore(pool, rest), { pool });
+    const store = Object.assign(
+      new PostgresStore(pool, { ...rest, transactions: { name: 'run', ...rest.transactions } }),
+      { pool },
+    );
     this.#stores.push(store);
     return store;
   }

@@ -3,6 +3,7 @@ import { EventEmitter } from 'node:events';
 import type { PostgresClient, PostgresPool } from '../../src/stores/postgres.js';
 import { PostgresStore } from '../../src/stores/postgres.js';
 import { errorOf } from '../support/deferred.js';
+import { keyAt } from '../support/keys.js';
 
 const terminated = new Error('terminating connection due to administrator command');
 
@@ -24,8 +25,8 @@ class DoomedPool implements PostgresPool {
 
 test('G8: a connection that fails while it is handed out ends a call, not the process', async () => {
   const pool = new DoomedPool();
-  const store = new PostgresStore(pool, { listen: true });
-  const key = { address: 'idempotency:charge:k', digest: 'AAAAAA' };
+  const store = new PostgresStore(pool, { listen: true, transactions: { name: 'run' } });
+  const key = keyAt('idempotency:charge:k', 'AAAAAA');
   const error = await errorOf(store.subscribe!(key, () => undefined));
   expect(error).toMatchObject({ code: 'STORE_UNAVAILABLE' });
   expect(error.message).not.toContain('Unhandled error');

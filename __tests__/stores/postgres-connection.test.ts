@@ -6,6 +6,7 @@ import { deferred, errorOf } from '../support/deferred.js';
 import { Bench } from './postgres-bench.js';
 import { watchedPool } from './postgres-watched-pool.js';
 import { claim, DONE, request } from './redis-steps.js';
+import { keyAt } from '../support/keys.js';
 
 let bench: Bench;
 beforeAll(async () => void (bench = await Bench.start()));
@@ -13,10 +14,7 @@ afterEach(() => bench.reset());
 afterAll(() => bench.stop());
 
 let places = 0;
-const place = (): { address: string; digest: string } => ({
-  address: `p:Task:${++places}`,
-  digest: 'abc-_1',
-});
+const place = () => keyAt(`p:Task:${++places}`);
 const unavailable = { name: 'StoreError', code: 'STORE_UNAVAILABLE', transient: true };
 
 type Operation = (
@@ -113,7 +111,7 @@ describe('a connection that is lost in the middle of an operation', () => {
 
 describe('a server that goes and comes back', () => {
   test('under a run: nothing that was recorded is lost, and the work runs once (G7)', async () => {
-    const idempotency = createIdempotency({ store: bench.store(), storeTimeout: '20s' });
+    const idempotency = createIdempotency({ name: 'run', store: bench.store(), storeTimeout: '20s' });
     const [before, during] = [bench.key(), bench.key()];
     await idempotency.run(before, () => 'recorded before');
     let runs = 0;
@@ -123,7 +121,7 @@ describe('a server that goes and comes back', () => {
       return 'done';
     };
     expect(await idempotency.run(during, work)).toBe('done');
-    const other = createIdempotency({ store: bench.store(), storeTimeout: '20s' });
+    const other = createIdempotency({ name: 'run', store: bench.store(), storeTimeout: '20s' });
     expect(await other.run(during, work)).toBe('done');
     expect(await other.run(before, () => 'again')).toBe('recorded before');
     expect(runs).toBe(1);
@@ -207,13 +205,13 @@ describe('wake-ups', () => {
     const key = bench.key();
     const held = deferred();
     const begun = deferred();
-    const first = createIdempotency({ store: other }).run(key, async () => {
+    const first = createIdempotency({ name: 'run', store: other }).run(key, async () => {
       begun.resolve();
       await held.promise;
       return 'done';
     });
     await begun.promise;
-    const second = createIdempotency({ store, logger: {} }).run(key, () => 'again');
+    const second = createIdempotency({ name: 'run', store, logger: {} }).run(key, () => 'again');
     held.resolve();
     expect([await first, await second]).toEqual(['done', 'done']);
     taken[0].release();
@@ -231,13 +229,13 @@ describe('wake-ups', () => {
     const key = bench.key();
     const held = deferred();
     const begun = deferred();
-    const first = createIdempotency({ store }).run(key, async () => {
+    const first = createIdempotency({ name: 'run', store }).run(key, async () => {
       begun.resolve();
       await held.promise;
       return 'done';
     });
     await begun.promise;
-    const second = createIdempotency({ store: other }).run(key, () => 'again');
+    const second = createIdempotency({ name: 'run', store: other }).run(key, () => 'again');
     held.resolve();
     expect([await first, await second]).toEqual(['done', 'done']);
     // What was published would have come before this answer.

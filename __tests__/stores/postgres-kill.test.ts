@@ -81,7 +81,7 @@ test(
     const countBefore = await pool.query<{ rows: string; keys: string }>(
       'SELECT count(*) AS rows, count(DISTINCT key) AS keys FROM charges',
     );
-    const store = new PostgresStore(pool);
+    const store = new PostgresStore(pool, { transactions: { name: 'run' } });
     const fences = new Map<string, number | undefined>();
     for (const key of keys) {
       const work = async (tx: {

@@ -27,7 +27,7 @@ describe('what commits together', () => {
 
   test('run() of the same name, scope and prefix shares the record, both ways', async () => {
     const store = bench.store({ transactions: { scope: 'eu' } });
-    const idempotency = createIdempotency({ store, scope: 'eu' });
+    const idempotency = createIdempotency({ name: 'run', store, scope: 'eu' });
     const [first, second] = [bench.key(), bench.key()];
     await store.transaction(first, () => 'in a transaction');
     expect(await idempotency.run(first, () => 'outside')).toBe('in a transaction');
@@ -146,7 +146,7 @@ describe('failures', () => {
       }),
     );
     await first.begun;
-    const waiting = errorOf(createIdempotency({ store: other }).run(key, () => 'ran'));
+    const waiting = errorOf(createIdempotency({ name: 'run', store: other }).run(key, () => 'ran'));
     await bench.untilWaiting(1);
     first.letGo();
     expect((await failing).message).toBe('out of order');
@@ -223,7 +223,7 @@ describe('who waits', () => {
     await first.begun;
     const duplicates = [
       other.transaction(key, first.work),
-      createIdempotency({ store: third }).run(key, () => 'ran outside'),
+      createIdempotency({ name: 'run', store: third }).run(key, () => 'ran outside'),
     ];
     const waits = new Set<string>();
     while (waits.size < 6) {
@@ -295,7 +295,7 @@ describe('who waits', () => {
 
   test('the same key inside of its own work is an error, not a deadlock', async () => {
     const [key, store] = [bench.key(), bench.store()];
-    const idempotency = createIdempotency({ store });
+    const idempotency = createIdempotency({ name: 'run', store });
     const inner = await store.transaction(key, async () => [
       (await errorOf(store.transaction(key, () => 1))).code,
       (await errorOf(idempotency.run(key, () => 1))).code,
@@ -311,7 +311,7 @@ describe('who waits', () => {
 
   test('a record in doubt stays in doubt, and another payload is refused', async () => {
     const [doubted, paid, store] = [bench.key(), bench.key(), bench.store()];
-    const idempotency = createIdempotency({ store });
+    const idempotency = createIdempotency({ name: 'run', store });
     const timeout = () => Promise.reject(new Error('timeout'));
     await errorOf(idempotency.run(doubted, timeout, { onAbandoned: 'block' }));
     expect(await errorOf(store.transaction(doubted, () => 1))).toMatchObject({ code: 'IN_DOUBT' });

@@ -10,7 +10,7 @@ import { PostgresStore } from '../../src/stores/postgres.js';
 const [first = '0', count = '10'] = process.argv.slice(2);
 const pool = new Pool({ connectionString: process.env['DATABASE_URL'], max: 5 });
 pool.on('error', () => undefined);
-const store = new PostgresStore(pool);
+const store = new PostgresStore(pool, { transactions: { name: 'run' } });
 const say = (sign: string): number => writeSync(1, sign);
 
 async function charge(key: string): Promise<void> {

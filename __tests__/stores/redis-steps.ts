@@ -1,9 +1,10 @@
 import type { Lease, StoreKey } from '../../src/core/record.js';
 import type { ClaimRequest, LeaseStore, Settlement } from '../../src/core/store.js';
+import { keyAt } from '../support/keys.js';
 
 let counter = 0;
 
-export const KEY: StoreKey = { address: 'idempotency:ChargeTask:order-1', digest: 'abcdef' };
+export const KEY: StoreKey = keyAt('idempotency:ChargeTask:order-1', 'abcdef');
 export const DONE: Settlement = {
   ...{ status: 'COMPLETED', final: true, failures: 0 },
   ...{ payload: '"done"', retentionMs: 60_000 },

@@ -100,7 +100,6 @@ describe('options', () => {
     [{ onDuplicate: 'replay' }],
     [{ on_duplicate: 'skip' }],
     [{ waitTimeout: 0 }],
-    [{ key: undefined }],
     [{ key: 7 }],
   ])('%j is a failed result with code INVALID_OPTIONS', async (options) => {
     const ChargeCard = chargeTask(middleware(), options as never);

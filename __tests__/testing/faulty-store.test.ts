@@ -7,7 +7,7 @@ import { collect } from './collect.js';
 
 function world() {
   const faulty = new FaultyStore(new InMemoryStore());
-  const idempotency = createIdempotency({ store: faulty, logger: {}, storeTimeout: 200 });
+  const idempotency = createIdempotency({ name: 'run', store: faulty, logger: {}, storeTimeout: 200 });
   return { faulty, idempotency };
 }
 
@@ -50,13 +50,19 @@ describe('FaultyStore', () => {
   test('cut() is a process that was killed: its record stays as it was', async () => {
     const store = new InMemoryStore();
     const dying = new FaultyStore(store);
-    const idempotency = createIdempotency({ store: dying, logger: {}, storeTimeout: 20, lease: 20_000 });
+    const idempotency = createIdempotency({
+      name: 'run',
+      store: dying,
+      logger: {},
+      storeTimeout: 20,
+      lease: 20_000,
+    });
     const owner = idempotency.run('order-1', () => {
       dying.cut();
       return 'charged';
     });
     expect(await owner).toBe('charged');
-    const other = createIdempotency({ store: new FaultyStore(store), logger: {} });
+    const other = createIdempotency({ name: 'run', store: new FaultyStore(store), logger: {} });
     expect((await other.get('order-1'))?.status).toBe('IN_PROGRESS');
     dying.heal();
     await idempotency.close();

@@ -16,7 +16,7 @@ import { InMemoryStore } from '../../src/stores/memory.js';
 import { typed } from './same.js';
 
 const store = new InMemoryStore();
-const idempotency = createIdempotency({ store });
+const idempotency = createIdempotency({ name: 'run', store });
 
 declare global {
   // eslint-disable-next-line @typescript-eslint/no-namespace -- as passport and its like do it

@@ -55,7 +55,7 @@ export const sqs: (event: { Records: LambdaRecord[] }) => Promise<{
 // The neutral one: name and key are required, the result's type comes back.
 export async function resultsAreInferred(): Promise<void> {
   const consume = idempotentConsumer({
-    idempotency: createIdempotency({ store }),
+    idempotency: createIdempotency({ name: 'run', store }),
     name: 'orders',
     key: (message: { id: string }) => message.id,
     handler: (message) => message.id.length,

@@ -9,7 +9,7 @@ import {
 import { typed } from './same.js';
 
 const store = new InMemoryStore();
-const idempotency = createIdempotency({ store });
+const idempotency = createIdempotency({ name: 'run', store });
 
 interface Charge {
   readonly chargeId: string;
@@ -70,7 +70,7 @@ export function refused(): void {
   // @ts-expect-error A store is needed.
   createIdempotency({});
   // @ts-expect-error No such choice.
-  createIdempotency({ store, concurrent: 'ignore' });
+  createIdempotency({ name: 'run', store, concurrent: 'ignore' });
   // @ts-expect-error A misspelled option.
   void idempotency.run('order-1', charge, { waitTimeOut: '3s' });
   // @ts-expect-error The work comes second.
@@ -84,5 +84,5 @@ export function refused(): void {
   // @ts-expect-error There is no such event.
   idempotency.on('finished', () => undefined);
   // @ts-expect-error With exactOptionalPropertyTypes, absent is not undefined.
-  createIdempotency({ store, ttl: undefined });
+  createIdempotency({ name: 'run', store, ttl: undefined });
 }

@@ -27,24 +27,19 @@ export async function afterLoss<T>(
     waiter = watch(
       // An absent record is waited for only while our own work may still write it.
       (record) => (record ? record.status !== 'IN_PROGRESS' : own !== undefined),
-      (record) => resolve(record && { kind: 'duplicate', how: 'replay', record }),
+      (record) => resolve(record && { kind: 'duplicate', how: 'replay', record, lost: true }),
     );
     void execution.ended.wait().then((end) => {
       own = end;
       // A newer attempt or a person holds the record: only what stands there counts now.
       if (end.fate === 'superseded') waiter?.wake();
-      else resolve(ownAnswer(end));
+      else resolve(end.outcome.kind === 'completed' ? execution.answer(end) : undefined);
     });
   });
   const answer = await caller.patience.within(found);
   waiter?.stop();
   if (typeof answer === 'object') return answer;
-  return { kind: 'refused', error: leaseLost(caller, execution, own) };
-}
-
-function ownAnswer<T>(end: Ending<T>): Answer<T> | undefined {
-  if (end.outcome.kind !== 'completed') return undefined;
-  return { kind: 'ran', outcome: end.outcome, recorded: end.fate === 'recorded' };
+  return { kind: 'refused', error: leaseLost(caller, execution, own), lost: true };
 }
 
 function leaseLost<T>(caller: Caller<T>, execution: Execution<T>, own: Ending<T> | undefined): OutcomeError {

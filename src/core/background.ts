@@ -49,7 +49,7 @@ export class Background {
         return;
       } catch (error) {
         const elapsedMs = monotonicMs() - startedMs;
-        if (elapsedMs >= chore.giveUpAfterMs || isIdempotencyError(error, 'CORRUPT_RECORD')) {
+        if (elapsedMs >= chore.giveUpAfterMs || isUnreadable(error)) {
           chore.onGivenUp?.(error);
           return;
         }
@@ -58,6 +58,10 @@ export class Background {
     }
   }
 }
+
+/** Whether the record that stands there can't be read: no further try would change that. */
+const isUnreadable = (error: unknown): boolean =>
+  isIdempotencyError(error, 'CORRUPT_RECORD') || isIdempotencyError(error, 'RECORD_TOO_NEW');
 
 function pause(ms: number, keepAlive: boolean): Promise<void> {
   return new Promise((resolve) => void (keepAlive ? setTimeout(resolve, ms) : unrefTimeout(resolve, ms)));

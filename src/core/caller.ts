@@ -2,14 +2,21 @@ import { DuplicateError, isIdempotencyError, OutcomeError, type IdempotencyError
 import type { Operation } from './operation.js';
 import type { Answer } from './outcome.js';
 import { LEFT, Patience, type TIMED_OUT } from './patience.js';
-import { decide, type Decision } from './policy.js';
+import type { RunEnd } from './events.js';
+import { decide, type Awaited, type Decision } from './policy.js';
 import type { StoredRecord } from './record.js';
+import { monotonicMs } from './timers.js';
 
 /** One call of `run`, with what it has learnt so far. */
 export class Caller<T> {
   readonly patience: Patience;
-  /** The fence of the attempt it waited on. */
-  awaitedFence: number | undefined;
+  readonly #startedMs = monotonicMs();
+  /** How it met an attempt that it did not run itself; undefined when it met none, or only a settled record. */
+  followed: 'joined' | 'waited' | undefined;
+  /** Whether its end was told. A caller that left may be given an answer later, which is no second end. */
+  #isOver = false;
+  /** The attempt it waited on. */
+  awaited: Awaited | undefined;
   /** The token of the record that policy decided to replace. */
   replacing: string | undefined;
   /** Whether what is replaced must be asked about before the work may run. */
@@ -24,8 +31,8 @@ export class Caller<T> {
   decide(record: StoredRecord): Decision {
     const { fingerprint, onDuplicate, onAbandoned, policy } = this.op;
     const { concurrent, maxAttempts } = policy;
-    const { awaitedFence } = this;
-    return decide(record, { fingerprint, concurrent, onDuplicate, onAbandoned, maxAttempts, awaitedFence });
+    const { awaited } = this;
+    return decide(record, { fingerprint, concurrent, onDuplicate, onAbandoned, maxAttempts, awaited });
   }
 
   /** Whether the work runs unprotected after this error. */
@@ -44,10 +51,30 @@ export class Caller<T> {
     return { kind: 'refused', error: this.#error('IDEMPOTENCY_TIMEOUT', why) };
   }
 
+  /** Calls `tell` with the name of the end that an answer is, and how long the call took: once. */
+  end(answer: Answer<T>, tell: (outcome: RunEnd, durationMs: number) => void): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    tell(endOf(answer, this.followed), monotonicMs() - this.#startedMs);
+  }
+
   #error(code: Refusal, why: string): IdempotencyError {
     const { name, key } = this.op.label;
     const message = `${name} "${key}": ${why}`;
     return code === 'IN_DOUBT' ? new OutcomeError(code, message) : new DuplicateError(code, message);
+  }
+}
+
+function endOf<T>(answer: Answer<T>, followed: 'joined' | 'waited' | undefined): RunEnd {
+  switch (answer.kind) {
+    case 'ran':
+      return answer.tookOver ? 'took-over' : 'ran';
+    case 'duplicate':
+      return answer.lost ? 'lost' : (followed ?? 'replayed');
+    case 'refused':
+      return answer.lost ? 'lost' : 'refused';
+    case 'left':
+      return 'left';
   }
 }
 

@@ -9,7 +9,7 @@ import type { EngineParts, Operation } from './operation.js';
 import { IN_DOUBT_RETENTION_MS } from './options.js';
 import type { Answer } from './outcome.js';
 import { LEFT, TIMED_OUT } from './patience.js';
-import { leaseOf, NO_STEPS, type Grant, type Lease, type StoredRecord } from './record.js';
+import { identityOf, leaseOf, NO_STEPS, type Grant, type Lease, type StoredRecord } from './record.js';
 import type { ClaimAnswer, ClaimRequest } from './store.js';
 import { monotonicMs } from './timers.js';
 import { newToken } from './token.js';
@@ -35,7 +35,18 @@ export class Engine {
     const caller = new Caller(op);
     const answer = this.#look(caller);
     if (!op.signal) return answer;
-    return caller.patience.unhurried(answer).then((end) => (end === LEFT ? caller.gaveUp(LEFT) : end));
+    return caller.patience
+      .unhurried(answer)
+      .then((end) => (end === LEFT ? this.#end(caller, caller.gaveUp(LEFT)) : end));
+  }
+
+  /** Counts and tells how a call ended. Called wherever an answer is returned, so that no call ends unseen. */
+  #end<T>(caller: Caller<T>, answer: Answer<T>): Answer<T> {
+    const code = answer.kind === 'refused' ? answer.error.code : undefined;
+    caller.end(answer, (outcome, durationMs) =>
+      this.parts.events.emitEnd(caller.op.label, outcome, durationMs, code),
+    );
+    return answer;
   }
 
   /** Starts no new work; resolves when nothing runs here any more and nothing is left to record. */
@@ -49,8 +60,8 @@ export class Engine {
 
   /** The beginning, and where whoever learnt that the key must be looked at again goes on. */
   #look<T>(caller: Caller<T>): Promise<Answer<T>> {
-    if (caller.op.signal?.aborted) return Promise.resolve(caller.gaveUp(LEFT));
-    const flight = this.#flights.get(caller.op.key.address);
+    if (caller.op.signal?.aborted) return Promise.resolve(this.#end(caller, caller.gaveUp(LEFT)));
+    const flight = this.#flights.get(identityOf(caller.op.key));
     return flight ? this.#join(flight, caller) : this.#lead(caller);
   }
 
@@ -58,23 +69,25 @@ export class Engine {
     // What has ended and is not recorded yet stays in the table (G7): its end counts, not that it was seen running.
     const seen = flight.landed.value ?? flight.sighted.value;
     const sight = seen ?? (await caller.patience.within(flight.sighted.wait()));
-    if (sight === TIMED_OUT || sight === LEFT) return caller.gaveUp(sight);
+    if (sight === TIMED_OUT || sight === LEFT) return this.#end(caller, caller.gaveUp(sight));
+    if (sight.kind === 'local' || flight.isLocal) caller.followed = 'joined';
     const step = this.#consider(sight, caller);
     if (step === 'wait') return this.#follow(flight, caller);
-    return step === 'again' ? this.#look(caller) : step;
+    return step === 'again' ? this.#look(caller) : this.#end(caller, step);
   }
 
   async #follow<T>(flight: Flight, caller: Caller<T>): Promise<Answer<T>> {
     this.#emit(flight.isLocal ? 'join' : 'wait', caller, caller.known);
+    caller.followed = flight.isLocal ? 'joined' : 'waited';
     caller.known = undefined;
     const end = await flight.follow((landing) => caller.patience.within(landing));
     // Nobody can say that it still runs when nobody could look.
     const blinding = flight.watch?.readError;
     if (end === TIMED_OUT && blinding !== undefined)
-      return { kind: 'refused', error: toStoreError(blinding, 'read a record') };
-    if (end === TIMED_OUT || end === LEFT) return caller.gaveUp(end);
+      return this.#end(caller, { kind: 'refused', error: toStoreError(blinding, 'read a record') });
+    if (end === TIMED_OUT || end === LEFT) return this.#end(caller, caller.gaveUp(end));
     const step = this.#consider(end, caller);
-    return step === 'wait' || step === 'again' ? this.#look(caller) : step;
+    return step === 'wait' || step === 'again' ? this.#look(caller) : this.#end(caller, step);
   }
 
   /** What a sight of the key means to this caller. */
@@ -96,17 +109,20 @@ export class Engine {
         return 'again';
       case 'wait':
         caller.known = record;
-        caller.awaitedFence = Math.max(record.fence, caller.awaitedFence ?? 0);
+        if (!caller.awaited || record.fence >= caller.awaited.fence)
+          caller.awaited = { fence: record.fence, token: record.token };
         return 'wait';
     }
   }
 
   /** The first caller of a key in this process: what it meets, the others share. */
   async #lead<T>(caller: Caller<T>): Promise<Answer<T>> {
-    if (this.#onIdle)
-      return { kind: 'refused', error: new StoreError('STORE_UNAVAILABLE', 'this instance is closed') };
+    if (this.#onIdle) {
+      const error = new StoreError('STORE_UNAVAILABLE', 'this instance is closed');
+      return this.#end(caller, { kind: 'refused', error });
+    }
     const flight = new Flight();
-    this.#flights.set(caller.op.key.address, flight);
+    this.#flights.set(identityOf(caller.op.key), flight);
     if (caller.known) return this.#watch(flight, caller, caller.known);
     for (;;) {
       const request = claimRequest(caller);
@@ -123,7 +139,7 @@ export class Engine {
       if (step === 'wait') return this.#watch(flight, caller, answer.record);
       if (step !== 'again') {
         this.#land(flight, caller, sightOf(answer.record));
-        return step;
+        return this.#end(caller, step);
       }
     }
   }
@@ -141,7 +157,8 @@ export class Engine {
     this.#emit('store-error', caller, undefined, error);
     if (caller.failsOpen(error)) {
       this.#emit('unprotected', caller, undefined, error);
-      const grant = { ...UNPROTECTED, token: request.token, createdAtMs: Date.now() };
+      const nowMs = Date.now();
+      const grant = { ...UNPROTECTED, token: request.token, createdAtMs: nowMs, startedAtMs: nowMs };
       return this.#execute(flight, caller, leaseOf(request, grant), undefined);
     }
     // The command may have been executed, or may be yet: no ghost of it may hold the key (G8). Also one that was granted
@@ -149,7 +166,7 @@ export class Engine {
     if (error instanceof StoreError || isIdempotencyError(error, 'STORE_UNAVAILABLE'))
       withdraw(this.parts, caller.op, request.token);
     this.#land(flight, caller, { kind: 'failed', error });
-    return { kind: 'refused', error };
+    return this.#end(caller, { kind: 'refused', error });
   }
 
   /** @param claimSentMs when the claim was sent; undefined for work that runs unprotected */
@@ -176,14 +193,15 @@ export class Engine {
     if (end === undefined || end.fate === 'superseded') {
       // Out of the table at once (G6): nobody may join an attempt that does not own the record.
       this.#land(flight, caller, { kind: 'again' });
-      return afterLoss(caller, execution, (until, onEnd) => {
+      const answer = await afterLoss(caller, execution, (until, onEnd) => {
         const waiter = this.#waiter(caller, until, onEnd);
         waiter.start(undefined);
         return waiter;
       });
+      return this.#end(caller, answer);
     }
     this.#share(flight, caller, end);
-    return { kind: 'ran', outcome: end.outcome, recorded: end.fate !== 'unrecorded' };
+    return this.#end(caller, execution.answer(end));
   }
 
   #ended(execution: object): void {
@@ -205,8 +223,8 @@ export class Engine {
   }
 
   #remove<T>(flight: Flight, caller: Caller<T>): void {
-    const { address } = caller.op.key;
-    if (this.#flights.get(address) === flight) this.#flights.delete(address);
+    const identity = identityOf(caller.op.key);
+    if (this.#flights.get(identity) === flight) this.#flights.delete(identity);
   }
 
   /** Shares one watch of an attempt that runs in another process. */
@@ -243,7 +261,7 @@ export class Engine {
 }
 
 /** What stands in for a grant when the store could not be asked: fence 0 says so. */
-const UNPROTECTED: Omit<Grant, 'token' | 'createdAtMs'> = {
+const UNPROTECTED: Omit<Grant, 'token' | 'createdAtMs' | 'startedAtMs'> = {
   fence: 0,
   attempt: 1,
   failures: 0,
@@ -254,7 +272,7 @@ const UNPROTECTED: Omit<Grant, 'token' | 'createdAtMs'> = {
 };
 
 function claimRequest<T>({ op, replacing }: Caller<T>): ClaimRequest {
-  const { policy, onAbandoned, fingerprint } = op;
+  const { policy, onAbandoned, fingerprint, notes } = op;
   return {
     token: newToken(),
     replacing,
@@ -262,6 +280,7 @@ function claimRequest<T>({ op, replacing }: Caller<T>): ClaimRequest {
     unsettledRetentionMs: onAbandoned === 'retry' ? policy.ttlMs : IN_DOUBT_RETENTION_MS,
     onAbandoned,
     fingerprint,
+    notes,
   };
 }
 
@@ -273,6 +292,8 @@ function inProgress(lease: Lease): StoredRecord {
     ...lease,
     status: 'IN_PROGRESS',
     final: false,
+    restored: false,
+    notes: lease.notes,
     leaseRemainingMs: lease.leaseMs,
     settledAtMs: undefined,
     expiresAtMs: lease.leaseEndsAtMs + lease.unsettledRetentionMs,

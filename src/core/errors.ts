@@ -12,6 +12,7 @@ export const ERROR_CODES = {
   LEASE_LOST: 'outcome',
   STORE_UNAVAILABLE: 'store',
   CORRUPT_RECORD: 'store',
+  RECORD_TOO_NEW: 'store',
 } as const;
 export type ErrorCode = keyof typeof ERROR_CODES;
 type CodesOf<Family> = { [C in ErrorCode]: (typeof ERROR_CODES)[C] extends Family ? C : never }[ErrorCode];
@@ -83,6 +84,15 @@ export function anotherIdentity(address: string): UsageError {
     'INVALID_KEY',
     `another identity's record stands at ${JSON.stringify(address)}: its prefix, scope and name read the same as yours once ` +
       'joined by ":". Give one of the two another prefix, scope or name',
+  );
+}
+
+/** The refusal of a record that a newer version of this library wrote: it is left alone until this process is upgraded. */
+export function tooNew(address: string, format: number): StoreError {
+  return new StoreError(
+    'RECORD_TOO_NEW',
+    `the record at ${JSON.stringify(address)} was written by a newer version of twiceshy (format ${format}), which this version ` +
+      'cannot read and leaves alone: upgrade this process, and then call again',
   );
 }
 

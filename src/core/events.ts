@@ -1,3 +1,26 @@
+import type { ErrorCode } from './errors.js';
+
+/**
+ * How a call ended: one name each, which events, stats and telemetry share.
+ * - `ran`: its own attempt ran. `took-over`: so did this one, in the place of an abandoned attempt.
+ * - `replayed`: it was answered from a settled record.
+ * - `joined`: it shared an attempt of this process. `waited`: it waited for one of another process.
+ * - `refused`: it got an error, whose code stands beside it.
+ * - `lost`: its own attempt ran and lost its lease.
+ * - `left`: its signal was aborted.
+ */
+export const RUN_ENDS = [
+  'ran',
+  'took-over',
+  'replayed',
+  'joined',
+  'waited',
+  'refused',
+  'lost',
+  'left',
+] as const;
+export type RunEnd = (typeof RUN_ENDS)[number];
+
 /** Which operation, under which key. */
 export interface Label {
   readonly name: string;
@@ -13,6 +36,12 @@ export interface EventDetail extends Label {
   readonly path?: string;
   /** With `dropped-members`: the paths of what was left out. */
   readonly paths?: readonly string[];
+  /** With `end`: how the call ended. */
+  readonly outcome?: RunEnd;
+  /** With `end` and a refusal: the code of the error. */
+  readonly code?: ErrorCode;
+  /** With `end`: how long the call took, in milliseconds. */
+  readonly durationMs?: number;
 }
 
 /** Every event, with what it counts as in `stats()`. */
@@ -49,33 +78,63 @@ const COUNTERS = {
   'no-verdict': 'withoutVerdict',
   /** A store call failed. */
   'store-error': 'storeErrors',
+  /** A call ended; the detail says how. */
+  end: 'ends',
 } as const;
 
 export type EventName = keyof typeof COUNTERS;
-export type Stats = { readonly [Name in EventName as (typeof COUNTERS)[Name]]: number };
+export type Stats = { readonly [Name in EventName as (typeof COUNTERS)[Name]]: number } & {
+  /** How many calls ended in each way. */
+  readonly outcomes: Readonly<Record<RunEnd, number>>;
+  /** How many calls were refused with each code. Codes that did not occur are absent. */
+  readonly refusals: Readonly<Partial<Record<ErrorCode, number>>>;
+};
 export type Listener = (detail: EventDetail) => void;
 
-type Counts = Partial<Record<EventName, number>>;
+interface Counts {
+  readonly events: Partial<Record<EventName, number>>;
+  readonly outcomes: Partial<Record<RunEnd, number>>;
+  readonly refusals: Partial<Record<ErrorCode, number>>;
+}
 
 /** Names are operations, of which there are few; should somebody make them up, the rest is counted as one. */
 const MAX_OPERATIONS = 1_000;
 const OTHERS = '';
+const NOTHING: Counts = { events: {}, outcomes: {}, refusals: {} };
 
 /** How often each event was emitted, per operation. */
 export class Tally {
   readonly #counts = new Map<string, Counts>();
 
   add(event: EventName, operation: string): void {
-    const counts = this.#of(operation);
-    counts[event] = (counts[event] ?? 0) + 1;
+    count(this.#of(operation).events, event);
+  }
+
+  addEnd(operation: string, outcome: RunEnd, code: ErrorCode | undefined): void {
+    const { events, outcomes, refusals } = this.#of(operation);
+    count(events, 'end');
+    count(outcomes, outcome);
+    if (code !== undefined) count(refusals, code);
   }
 
   /** Of one operation, or of all together. */
   stats(operation?: string): Stats {
-    const counted = operation === undefined ? [...this.#counts.values()] : [this.#counts.get(operation)];
-    const sum = (event: EventName) => counted.reduce((total, counts) => total + (counts?.[event] ?? 0), 0);
+    const counted =
+      operation === undefined ? [...this.#counts.values()] : [this.#counts.get(operation) ?? NOTHING];
+    const total = <Name extends string>(part: (counts: Counts) => Partial<Record<Name, number>>) => {
+      const sums: Partial<Record<Name, number>> = {};
+      for (const counts of counted)
+        for (const [name, n] of Object.entries(part(counts)) as [Name, number][]) count(sums, name, n);
+      return sums;
+    };
+    const events = total((counts) => counts.events);
+    const outcomes = total((counts) => counts.outcomes);
     const entries = Object.entries(COUNTERS) as [EventName, string][];
-    return Object.fromEntries(entries.map(([event, counter]) => [counter, sum(event)])) as Stats;
+    return {
+      ...Object.fromEntries(entries.map(([event, counter]) => [counter, events[event] ?? 0])),
+      outcomes: Object.fromEntries(RUN_ENDS.map((end) => [end, outcomes[end] ?? 0])),
+      refusals: total((counts) => counts.refusals),
+    } as Stats;
   }
 
   #of(operation: string): Counts {
@@ -83,10 +142,14 @@ export class Tally {
     if (known) return known;
     const isFull = this.#counts.size >= MAX_OPERATIONS;
     if (isFull && operation !== OTHERS) return this.#of(OTHERS);
-    const counts: Counts = {};
+    const counts: Counts = { events: {}, outcomes: {}, refusals: {} };
     this.#counts.set(operation, counts);
     return counts;
   }
+}
+
+function count<Name extends string>(counts: Partial<Record<Name, number>>, name: Name, by = 1): void {
+  counts[name] = (counts[name] ?? 0) + by;
 }
 
 /** Events and their counters. A listener that throws harms nobody; it is reported to `onListenerError`. */
@@ -113,6 +176,22 @@ export class Events {
     more?: Partial<EventDetail>,
   ): void {
     this.tally.add(event, label.name);
+    this.#tell(event, label, of, more);
+  }
+
+  /** Counts the end of a call, and tells whoever listens to `end`. */
+  emitEnd(label: Label, outcome: RunEnd, durationMs: number, code?: ErrorCode): void {
+    this.tally.addEnd(label.name, outcome, code);
+    if (this.#listeners.has('end'))
+      this.#tell('end', label, undefined, { outcome, durationMs, ...(code && { code }) });
+  }
+
+  #tell(
+    event: EventName,
+    label: Label,
+    of: Pick<EventDetail, 'attempt' | 'fence'> | undefined,
+    more: Partial<EventDetail> | undefined,
+  ): void {
     const listeners = this.#listeners.get(event);
     if (!listeners) return;
     const attempt = of && { attempt: of.attempt, fence: of.fence };

@@ -6,8 +6,8 @@ import { Latch } from './latch.js';
 import { Heartbeat, type Leaseholder } from './heartbeat.js';
 import type { EngineParts, Operation } from './operation.js';
 import type { RunPolicy } from './options.js';
-import type { Outcome } from './outcome.js';
-import type { Lease, StoredRecord } from './record.js';
+import type { Answer, Outcome } from './outcome.js';
+import { settledNotes, type Lease, type StoredRecord } from './record.js';
 import { Steps, type StepHolder } from './steps.js';
 import type { Settlement } from './store.js';
 import { encodeWithin } from './value.js';
@@ -15,6 +15,7 @@ import { encodeWithin } from './value.js';
 /** How an execution ended, and what its duplicates are to see. */
 export interface Ending<T> {
   readonly outcome: Outcome<T>;
+  readonly by: 'work' | 'reconcile';
   readonly fate: 'recorded' | 'unrecorded' | 'superseded' | 'released';
   /** Whether it is the last word on the key. */
   readonly final: boolean;
@@ -34,6 +35,8 @@ export class Execution<T> implements Leaseholder, StepHolder {
   readonly #heartbeat: Heartbeat;
   readonly isProtected: boolean;
   #answer: ((ending: Ending<T> | undefined) => void) | undefined;
+  /** Whose outcome it is. */
+  #by: 'work' | 'reconcile' = 'work';
 
   /** @param claimSentMs when the claim was sent; undefined for work that runs unprotected */
   constructor(
@@ -89,6 +92,13 @@ export class Execution<T> implements Leaseholder, StepHolder {
     if (!this.attempt.lost) this.#heartbeat.lose('another attempt, a person or a tombstone holds the record');
   }
 
+  /** What its own caller is told of an ending. */
+  answer({ outcome, by, fate }: Ending<T>): Answer<T> {
+    const { attempt, previousEnd } = this.attempt.lease;
+    const tookOver = previousEnd === 'abandoned';
+    return { kind: 'ran', by, attempt, tookOver, outcome, recorded: fate !== 'unrecorded' };
+  }
+
   get #title(): string {
     return `${this.op.label.name} "${this.op.label.key}"`;
   }
@@ -142,7 +152,8 @@ export class Execution<T> implements Leaseholder, StepHolder {
   }
 
   #ending(outcome: Outcome<T>, settlement: Settlement, fate: Ending<T>['fate']): Ending<T> {
-    return { outcome, fate, final: settlement.final, record: () => this.#recordOf(settlement) };
+    const { final } = settlement;
+    return { outcome, by: this.#by, fate, final, record: () => this.#recordOf(settlement) };
   }
 
   #end(ending: Ending<T>): void {
@@ -154,8 +165,14 @@ export class Execution<T> implements Leaseholder, StepHolder {
   #work(reconcileFirst: boolean): Promise<Outcome<T>> {
     const { op, attempt } = this;
     return this.parts.enter(attempt, op.key, () => {
+      op.onStart?.(attempt);
       if (!reconcileFirst || !op.reconcile) return op.work(attempt);
-      return op.reconcile(attempt).then((found) => (found === 'run' ? op.work(attempt) : found));
+      this.#by = 'reconcile';
+      return op.reconcile(attempt).then((found) => {
+        if (found !== 'run') return found;
+        this.#by = 'work';
+        return op.work(attempt);
+      });
     });
   }
 
@@ -169,7 +186,7 @@ export class Execution<T> implements Leaseholder, StepHolder {
       this.emit('store-error', { error });
       withdraw(this.parts, this.op, token);
     }
-    return { outcome, fate: 'released', final: false, record: undefined };
+    return { outcome, by: this.#by, fate: 'released', final: false, record: undefined };
   }
 
   #settleLater(ending: Ending<T>, command: () => Promise<boolean>): void {
@@ -214,6 +231,8 @@ export class Execution<T> implements Leaseholder, StepHolder {
     return {
       ...this.attempt.lease,
       ...settlement,
+      restored: false,
+      notes: settledNotes(this.attempt.lease.notes),
       leaseRemainingMs: 0,
       settledAtMs: settlement.status === 'IN_PROGRESS' ? undefined : nowMs,
       expiresAtMs: nowMs + settlement.retentionMs,

@@ -47,9 +47,9 @@ export class Flight {
 }
 
 // One per process, also where the ESM and the CommonJS build are both loaded: they must join each other.
-const TABLE = Symbol.for('twiceshy.flights.1');
+const TABLE = Symbol.for('twiceshy.flights.2');
 
-/** The flights of one store in this process, by address. Two stores never join. */
+/** The flights of one store in this process, by identity (`identityOf`). Two stores never join, nor do two identities. */
 export function flightsOf(store: LeaseStore): Map<string, Flight> {
   const holder = globalThis as { [TABLE]?: WeakMap<LeaseStore, Map<string, Flight>> };
   const tables = (holder[TABLE] ??= new WeakMap<LeaseStore, Map<string, Flight>>());

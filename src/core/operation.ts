@@ -3,7 +3,7 @@ import type { Background } from './background.js';
 import type { Events, Label } from './events.js';
 import type { RunPolicy } from './options.js';
 import type { DuplicateAnswer, Outcome } from './outcome.js';
-import type { AbandonedRule, StoreKey } from './record.js';
+import type { AbandonedRule, Notes, StoreKey } from './record.js';
 import type { LeaseStore } from './store.js';
 
 /** One operation under one key, as a face hands it to the engine. */
@@ -15,7 +15,11 @@ export interface Operation<T> {
   readonly onDuplicate: DuplicateAnswer;
   readonly onAbandoned: AbandonedRule;
   readonly fingerprint: string | undefined;
+  /** What the record tells people and traces about the attempt. */
+  readonly notes?: Notes | undefined;
   readonly signal: AbortSignal | undefined;
+  /** Called when this caller's own attempt begins: before `reconcile` where that is asked, else before the work. */
+  readonly onStart?: ((attempt: Attempt) => void) | undefined;
   /** Never rejects: a failure is an outcome. */
   readonly work: (attempt: Attempt) => Promise<Outcome<T>>;
   /** Asks what became of an abandoned attempt; `run` lets the work run. */

@@ -1,5 +1,18 @@
+import {
+  choice,
+  COUNT,
+  DURATION,
+  invalid,
+  parseDuration,
+  show,
+  something,
+  type InheritanceTable,
+  type Option,
+  type OptionTable,
+} from './check.js';
 import { UsageError } from './errors.js';
 import { ABANDONED_RULES, type AbandonedRule } from './record.js';
+import { isLeaseStore } from './store.js';
 
 /** Milliseconds as a number, or text such as `'500ms'`, `'20s'`, `'15m'`, `'24h'`, `'7d'`. */
 export type Duration = number | string;
@@ -61,17 +74,9 @@ const SECOND_MS = 1_000;
 const MINUTE_MS = 60 * SECOND_MS;
 const HOUR_MS = 60 * MINUTE_MS;
 const DAY_MS = 24 * HOUR_MS;
-const YEAR_MS = 365 * DAY_MS;
-const UNIT_MS: Readonly<Record<string, number>> = {
-  ms: 1,
-  s: SECOND_MS,
-  m: MINUTE_MS,
-  h: HOUR_MS,
-  d: DAY_MS,
-};
 
 /** Every default, once. */
-const DEFAULT_POLICY: RunPolicy = {
+export const DEFAULT_POLICY: RunPolicy = {
   ttlMs: DAY_MS,
   leaseMs: 20 * SECOND_MS,
   maxHoldMs: 15 * MINUTE_MS,
@@ -84,122 +89,185 @@ const DEFAULT_POLICY: RunPolicy = {
 };
 /** Where `idempotent()` and `makeIdempotent()` differ. */
 export const FUNCTION_POLICY: RunPolicy = { ...DEFAULT_POLICY, ttlMs: HOUR_MS };
+/** Where HTTP and consumers differ: waiting for another process would hold a connection, or a place in the queue. */
+export const REQUEST_POLICY: RunPolicy = { ...DEFAULT_POLICY, concurrent: 'reject' };
 export const DEFAULT_PREFIX = 'idempotency';
-/** The operation, where none is named. */
-export const DEFAULT_NAME = 'run';
 /** A record whose outcome a person or a reconcile function must settle is kept this long. */
 export const IN_DOUBT_RETENTION_MS = 30 * DAY_MS;
 /** How long `close()` waits for running work and for results not yet recorded. */
 export const CLOSE_TIMEOUT_MS = 10 * SECOND_MS;
 
-const invalid = (message: string) => new UsageError('INVALID_OPTIONS', message);
+/** Less than this as a plain number of milliseconds is more likely a number of seconds. */
+const SUSPICIOUS_TTL_MS = 60_000;
+/** One day, two, three, a week, two, thirty days, ninety, a year: as seconds. Nobody means 86.4 seconds. */
+const TYPICAL_SECONDS: readonly unknown[] = [
+  ...[86_400, 172_800, 259_200, 604_800, 1_209_600, 2_592_000, 7_776_000, 31_536_000],
+];
+/** A shorter secret can be guessed. */
+const LEAST_PEPPER = 16;
+/** So many seconds are over 41 days. */
+const SUSPICIOUS_TTL_SECONDS = 3_600_000;
 
-/** A text without what stands before the last `@` of a URL, however it is written: a user name and a password. */
-export function withoutCredentials(text: string): string {
-  return text.replace(/(\b[a-z][a-z\d+.-]*:\/*)[^]*@/i, '$1***@');
-}
-
-/** Text for any value in a message, also for one that throws when it is printed, or whose text has no end. */
-export function show(value: unknown): string {
-  try {
-    if (Array.isArray(value)) return `an array of ${value.length}`;
-    return typeof value === 'string' ? JSON.stringify(withoutCredentials(value)) : String(value);
-  } catch {
-    return typeof value;
+/** What is to be said about a ttl that was probably meant in the other unit. */
+export function suspectTtl(ttl: unknown, unit: 'milliseconds' | 'seconds'): string | undefined {
+  if (typeof ttl !== 'number') return undefined;
+  if (unit === 'seconds') {
+    if (ttl < SUSPICIOUS_TTL_SECONDS) return undefined;
+    return `ttl is ${ttl} seconds, which is ${Math.round(ttl / 86_400)} days; milliseconds were probably meant`;
   }
+  if (ttl >= SUSPICIOUS_TTL_MS && !TYPICAL_SECONDS.includes(ttl)) return undefined;
+  return `ttl is ${ttl} milliseconds; seconds were probably meant: write '${ttl}s', or '${ttl}ms' if not`;
 }
 
-/**
- * A duration in whole milliseconds.
- * @param unitMs what a plain number counts
- * @throws UsageError INVALID_OPTIONS for anything below 1 ms or over a year
- */
-export function parseDuration(option: string, value: unknown, unitMs = 1): number {
-  const ms = typeof value === 'number' ? value * unitMs : typeof value === 'string' ? parseText(value) : NaN;
-  if (!(ms >= 1 && ms <= YEAR_MS)) {
-    throw invalid(
-      `${option} is ${show(value)}: give ${unitMs === 1 ? 'milliseconds' : 'seconds'} as a positive number, or text such as "24h", ` +
-        'from 1 ms to a year',
-    );
-  }
-  return Math.round(ms);
-}
+/** A retention, whose plain numbers count so. */
+const retention = (unit: 'milliseconds' | 'seconds'): Option => ({
+  check: (value, option) => parseDuration(option, value, unit === 'seconds' ? SECOND_MS : 1),
+  suspect: (value) => suspectTtl(value, unit),
+});
 
-function parseText(text: string): number {
-  const match = /^(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)$/.exec(text.trim());
-  return match ? Number(match[1]) * (UNIT_MS[match[2] ?? ''] ?? NaN) : NaN;
-}
+/** The options that mean the same in every face, checked. */
+export const COMMON_OPTIONS = {
+  ttl: retention('milliseconds'),
+  lease: DURATION,
+  maxHold: DURATION,
+  waitTimeout: DURATION,
+  concurrent: choice('wait', 'reject'),
+  maxAttempts: COUNT,
+  onStoreError: choice('throw', 'run'),
+  storeTimeout: DURATION,
+  maxResultBytes: COUNT,
+} satisfies OptionTable<CommonOptions>;
 
-export function parseChoice<T extends string>(option: string, value: unknown, choices: readonly T[]): T {
-  for (const choice of choices) if (choice === value) return choice;
-  throw invalid(`${option} is ${show(value)}: it is one of ${choices.map((c) => `"${c}"`).join(', ')}`);
-}
+/** They hold in every face, unless it is given its own. */
+export const COMMON_INHERITANCE = {
+  ttl: 'inherited',
+  lease: 'inherited',
+  maxHold: 'inherited',
+  waitTimeout: 'inherited',
+  concurrent: 'inherited',
+  maxAttempts: 'inherited',
+  onStoreError: 'inherited',
+  storeTimeout: 'inherited',
+  maxResultBytes: 'inherited',
+} satisfies InheritanceTable<CommonOptions>;
 
-function parseCount(option: string, value: unknown): number {
-  if (typeof value === 'number' && Number.isInteger(value) && value >= 1) return value;
-  throw invalid(`${option} is ${show(value)}: it is a whole number of at least 1`);
-}
+/** The ttl of the task face. */
+export const TTL_IN_SECONDS = retention('seconds');
 
-type Parsers = { [Option in keyof CommonOptions]-?: readonly [keyof RunPolicy, (value: unknown) => unknown] };
+const POLICY_FIELDS = {
+  ttl: 'ttlMs',
+  lease: 'leaseMs',
+  maxHold: 'maxHoldMs',
+  waitTimeout: 'waitTimeoutMs',
+  concurrent: 'concurrent',
+  maxAttempts: 'maxAttempts',
+  onStoreError: 'onStoreError',
+  storeTimeout: 'storeTimeoutMs',
+  maxResultBytes: 'maxResultBytes',
+} satisfies { [Name in keyof CommonOptions]-?: keyof RunPolicy };
+const POLICY_NAMES = Object.keys(POLICY_FIELDS) as readonly (keyof CommonOptions)[];
 
-const PARSERS: Parsers = {
-  ttl: ['ttlMs', (v) => parseDuration('ttl', v)],
-  lease: ['leaseMs', (v) => parseDuration('lease', v)],
-  maxHold: ['maxHoldMs', (v) => parseDuration('maxHold', v)],
-  waitTimeout: ['waitTimeoutMs', (v) => parseDuration('waitTimeout', v)],
-  concurrent: ['concurrent', (v) => parseChoice('concurrent', v, ['wait', 'reject'])],
-  maxAttempts: ['maxAttempts', (v) => parseCount('maxAttempts', v)],
-  onStoreError: ['onStoreError', (v) => parseChoice('onStoreError', v, ['throw', 'run'])],
-  storeTimeout: ['storeTimeoutMs', (v) => parseDuration('storeTimeout', v)],
-  maxResultBytes: ['maxResultBytes', (v) => parseCount('maxResultBytes', v)],
-};
-
-/** The names of {@link CommonOptions}, for {@link checkNames}. */
-export const COMMON_OPTION_NAMES = Object.keys(PARSERS) as readonly (keyof CommonOptions)[];
-
-/**
- * The policy of a run: what is given, over what was set before. Options that are absent or undefined keep the
- * fallback.
- * @throws UsageError INVALID_OPTIONS
- */
+/** The policy of a run: what is given, as {@link COMMON_OPTIONS} has checked it, over what was set before. */
 export function resolvePolicy(given: CommonOptions, fallback: RunPolicy = DEFAULT_POLICY): RunPolicy {
   let policy: Record<string, unknown> | undefined;
-  for (const option of COMMON_OPTION_NAMES) {
-    if (given[option] === undefined) continue;
-    const [field, parse] = PARSERS[option];
+  for (const name of POLICY_NAMES) {
+    if (given[name] === undefined) continue;
     policy ??= { ...fallback };
-    policy[field] = parse(given[option]);
+    policy[POLICY_FIELDS[name]] = given[name];
   }
   return policy ? (policy as unknown as RunPolicy) : fallback;
 }
 
-/**
- * Refuses option names that nobody reads: a misspelled one would silently mean its default.
- * @throws UsageError INVALID_OPTIONS
- */
-export function checkNames(where: string, given: unknown, known: readonly string[]): void {
-  if (typeof given !== 'object' || given === null) {
-    throw invalid(`${where} takes an options object, not ${show(given)}`);
-  }
-  for (const name of Object.keys(given)) {
-    if (known.includes(name)) continue;
-    throw invalid(`${where} has no option ${show(name)}; it has ${known.join(', ')}`);
-  }
+/** What a function in `remember` answers is judged when it answers. */
+export const REMEMBER: Option = {
+  check: (value, option) => {
+    if (typeof value === 'function' || value === 'none' || value === 'all') return value;
+    throw invalid(`${option} is ${show(value)}: it is "none", "all", or a function of the failure`);
+  },
+};
+
+export const ON_ABANDONED: Option = { check: (value) => (abandonedRule(value), value) };
+
+/** Structural, since a signal may come from another realm or a polyfill. */
+export const SIGNAL: Option = { check: (value) => (checkSignal(value), value) };
+
+/** Stands first in every address. */
+export const PREFIX: Option = { check: (value) => value, refusesUndefined: 'INVALID_OPTIONS' };
+/** Whose keys these are; its characters are checked with the whole address. */
+export const SCOPE: Option = { check: checkScope, refusesUndefined: 'INVALID_OPTIONS' };
+/** A scope that is no function. */
+export const FIXED_SCOPE: Option = {
+  ...SCOPE,
+  check: (value) => {
+    if (typeof value === 'string') return value;
+    throw noScope(value);
+  },
+};
+/** A secret, so that no message shows it. */
+export const PEPPER: Option = {
+  check: (value, option) => {
+    if (typeof value === 'string' && value.length >= LEAST_PEPPER) return value;
+    throw invalid(
+      `${option} is no text of ${LEAST_PEPPER} characters or more (it is not shown, since it is a secret)`,
+    );
+  },
+};
+export const LEASE_STORE: Option = {
+  check: (value, option) => {
+    if (isLeaseStore(value)) return value;
+    throw invalid(
+      `${option} is ${show(value)}: give a RedisStore, an InMemoryStore, or another object with claim()`,
+    );
+  },
+};
+export const KEY: Option = {
+  check: (value) => {
+    if (value !== null) return value;
+    throw new UsageError('INVALID_KEY', 'key is null: what it was to be made of is missing');
+  },
+  refusesUndefined: 'INVALID_KEY',
+};
+export const PAYLOAD: Option = {
+  check: (value, option) => something(option, value),
+  refusesUndefined: 'INVALID_OPTIONS',
+};
+
+function checkScope(value: unknown): unknown {
+  if (typeof value === 'string' || typeof value === 'function') return value;
+  throw noScope(value);
+}
+
+/** Says its type only: bytes or an object in the place of a scope may hold an API key. */
+function noScope(value: unknown): UsageError {
+  const what = value === null ? 'null' : `of type ${typeof value}`;
+  return invalid(`scope is ${what}: give a text that names whose keys these are`);
+}
+
+/** @throws UsageError INVALID_OPTIONS where `requireScope` holds, and nobody says whose key it is */
+export function checkScoped(where: string, isRequired: boolean | undefined, scope: unknown): void {
+  if (!isRequired || scope !== undefined) return;
+  throw invalid(`${where} needs scope, since requireScope holds: say whose key it is`);
+}
+
+/** @throws UsageError INVALID_OPTIONS */
+export function checkWork(work: unknown): void {
+  if (typeof work !== 'function')
+    throw invalid(`the work is ${show(work)}: give the function that is to run once`);
 }
 
 /**
- * Refuses a `remember` that is no rule; what a function answers is judged when it answers.
+ * The name that a run and its neighbours need: two operations of one name would share their records.
  * @throws UsageError INVALID_OPTIONS
  */
-export function checkRemember(value: unknown): void {
-  if (value === undefined || typeof value === 'function' || value === 'none' || value === 'all') return;
-  throw invalid(`remember is ${show(value)}: it is "none", "all", or a function of the failure`);
+export function requireName(where: string, name: string | undefined): string {
+  if (name !== undefined) return name;
+  throw invalid(
+    `${where} needs a name: say what the operation is called, { name: 'charge' }, here or once for the instance; ` +
+      "name: 'run' is what it used to be",
+  );
 }
 
-/**
- * Structural, since a signal may come from another realm or a polyfill.
- * @throws UsageError INVALID_OPTIONS
- */
+/** @throws UsageError INVALID_OPTIONS */
 export function checkSignal(value: unknown): void {
   const isSignal =
     typeof value === 'object' &&
@@ -208,12 +276,6 @@ export function checkSignal(value: unknown): void {
       (name) => typeof Reflect.get(value, name) === 'function',
     );
   if (!isSignal) throw invalid(`signal is ${show(value)}: give an AbortSignal`);
-}
-
-/** @throws UsageError INVALID_OPTIONS for a given value that is no object */
-export function checkObject(option: string, value: unknown): void {
-  if (value === undefined || (typeof value === 'object' && value !== null)) return;
-  throw invalid(`${option} is ${show(value)}: give an object`);
 }
 
 /** The rule that a claim is recorded under, from the `onAbandoned` option: a function reconciles. */
@@ -229,14 +291,4 @@ export function abandonedRule(onAbandoned: unknown): AbandonedRule {
 /** The stricter of two rules. */
 export function stricter(a: AbandonedRule, b: AbandonedRule): AbandonedRule {
   return ABANDONED_RULES.indexOf(a) > ABANDONED_RULES.indexOf(b) ? a : b;
-}
-
-/** The value. A promise in its place is refused where it is read; should it reject before, that must not end the process. */
-export function ignoreRejection<V>(value: V): V {
-  try {
-    if (value instanceof Promise) value.catch(() => undefined);
-  } catch {
-    // A proxy that throws when it is looked at: no promise, and refused where it is read.
-  }
-  return value;
 }

@@ -1,5 +1,6 @@
+import { show } from './check.js';
 import type { IdempotencyError } from './errors.js';
-import { show, type FailureVerdict, type Remember } from './options.js';
+import type { FailureVerdict, Remember } from './options.js';
 import type { AbandonedRule, StoredRecord } from './record.js';
 
 /** What a piece of work came to. The four outcomes of section "The run" in ARCHITECTURE.md. */
@@ -22,10 +23,28 @@ export type DuplicateAnswer = 'replay' | 'skip' | 'fail';
 
 /** What the engine gives to a face. It throws nothing: every end of a run is a value. */
 export type Answer<T> =
-  /** This caller's own work ran. `recorded: false`: the store could not be told within its deadline (G7). */
-  | { readonly kind: 'ran'; readonly outcome: Outcome<T>; readonly recorded: boolean }
-  | { readonly kind: 'duplicate'; readonly how: DuplicateAnswer; readonly record: StoredRecord }
-  | { readonly kind: 'refused'; readonly error: IdempotencyError }
+  /** This caller's own attempt ran. */
+  | {
+      readonly kind: 'ran';
+      /** Whose outcome it is: the work's, or that of the function that asked what became of an abandoned attempt. */
+      readonly by: 'work' | 'reconcile';
+      /** The number of the attempt: 1 for the first one of the key. */
+      readonly attempt: number;
+      /** Whether it took over from an attempt that was abandoned. */
+      readonly tookOver: boolean;
+      readonly outcome: Outcome<T>;
+      /** `false`: the store could not be told within its deadline (G7). */
+      readonly recorded: boolean;
+    }
+  | {
+      readonly kind: 'duplicate';
+      readonly how: DuplicateAnswer;
+      readonly record: StoredRecord;
+      /** This caller's own attempt ran and lost its lease: the record is what counts instead. */
+      readonly lost?: true;
+    }
+  /** `lost`: as above, and no outcome is to be had. */
+  | { readonly kind: 'refused'; readonly error: IdempotencyError; readonly lost?: true }
   /** The caller's own signal was aborted: it stopped waiting. The work goes on. */
   | { readonly kind: 'left'; readonly reason: unknown };
 

@@ -9,9 +9,12 @@ export interface Asking {
   readonly onDuplicate: DuplicateAnswer;
   readonly onAbandoned: AbandonedRule;
   readonly maxAttempts: number;
-  /** The fence of the attempt this caller waited on: that failure, or a newer one, is its answer. */
-  readonly awaitedFence: number | undefined;
+  /** The attempt this caller waited on: its failure, or a newer one's, is the answer. */
+  readonly awaited: Awaited | undefined;
 }
+
+/** What names an attempt that somebody waits on. */
+export type Awaited = Pick<StoredRecord, 'fence' | 'token'>;
 
 export type RefusalCode = 'KEY_REUSED' | 'CONCURRENT_REQUEST' | 'IN_DOUBT';
 
@@ -46,9 +49,16 @@ function whileRunning(asking: Asking): Decision {
 
 function afterFailure(record: StoredRecord, asking: Asking): Decision {
   // Whoever waited shares the failure, whatever onDuplicate says: "skipped" would count as good.
-  const waitedOnIt = asking.awaitedFence !== undefined && record.fence >= asking.awaitedFence;
-  if (waitedOnIt || record.attempt >= asking.maxAttempts) return { do: 'answer', how: 'replay' };
+  if (isAwaited(record, asking.awaited) || record.attempt >= asking.maxAttempts)
+    return { do: 'answer', how: 'replay' };
   return { do: 'take', as: 'retry' };
+}
+
+/** Whether the record is of the attempt that was waited on, or of a newer one. */
+function isAwaited(record: StoredRecord, awaited: Awaited | undefined): boolean {
+  if (awaited === undefined || record.fence < awaited.fence) return false;
+  // The fence of a restored record is that of the attempt that was undone. If that one was waited on, this record is older.
+  return !record.restored || record.token === awaited.token;
 }
 
 function afterAbandonment(record: StoredRecord, asking: Asking): Decision {

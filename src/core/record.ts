@@ -26,12 +26,47 @@ export type IdempotencyStatus = (typeof IdempotencyStatus)[keyof typeof Idempote
 export const ABANDONED_RULES = ['retry', 'reconcile', 'block'] as const;
 export type AbandonedRule = (typeof ABANDONED_RULES)[number];
 
-/** Where a record lives. Two identities never share one: the digest stands in the record and must match. */
+/**
+ * Which record: the parts of its identity, and where a store keeps it. Two identities never share a record: the digest
+ * stands in the record and must match.
+ */
 export interface StoreKey {
-  /** The full address, `prefix:name:key`. */
+  /** Stands first in the address: one service, or one environment. */
+  readonly prefix: string;
+  /** The tenant, as it is stored (HTTP stores a hash); undefined for none. */
+  readonly scope: string | undefined;
+  /** The name of the operation. */
+  readonly operation: string;
+  /** The idempotency key as the caller gave it. */
+  readonly key: string;
+  /** The parts joined by ":", which is what a store finds the record by. Two identities may read the same here. */
   readonly address: string;
-  /** Six characters that tell apart the namespaces (prefix, scope, name) whose addresses read the same. */
+  /** Six characters over prefix, scope and operation: they tell apart identities whose addresses read the same. */
   readonly digest: string;
+}
+
+/**
+ * The identity as one text: equal for two keys only if all their parts are. What shares an answer, or decides who waits for
+ * whom, goes by this and never by the address alone.
+ */
+export const identityOf = (key: StoreKey): string => key.digest + key.address;
+
+/** What a record can tell about its attempt, for people and for traces. Never compared, and absent unless it was given. */
+export interface Notes {
+  /** The W3C `traceparent` of the run that does the work: at most 64 ASCII characters. Kept with the outcome. */
+  readonly traceparent?: string | undefined;
+  /** Which process runs the attempt: at most 128 characters. Gone once it has settled. */
+  readonly holder?: string | undefined;
+  /** What was asked, in the user's own choice: at most 512 bytes. Kept with the outcome. */
+  readonly facts?: string | undefined;
+}
+
+/** What stays of the notes once an attempt has settled: nobody holds it any more. */
+export function settledNotes(notes: Notes | undefined): Notes | undefined {
+  if (!notes) return undefined;
+  const { traceparent, facts } = notes;
+  if (traceparent === undefined && facts === undefined) return undefined;
+  return { ...(traceparent !== undefined && { traceparent }), ...(facts !== undefined && { facts }) };
 }
 
 /**
@@ -44,8 +79,13 @@ export interface StoredRecord {
   readonly final: boolean;
   /** The owner token of the attempt that wrote the record. */
   readonly token: string;
-  /** The fencing token: grows with every attempt of the key (G5). */
+  /**
+   * The fencing token: grows with every attempt of the key (G5). A record that a release restored keeps the fence of the
+   * attempt that was undone, so that the next attempt gets a higher one.
+   */
   readonly fence: number;
+  /** Whether a later attempt claimed this record and was undone: then the fence is that attempt's, the rest is not. */
+  readonly restored: boolean;
   /** 1 for the first attempt of the key. */
   readonly attempt: number;
   /** Definite failures so far: what a derived key is renewed by. */
@@ -54,10 +94,14 @@ export interface StoredRecord {
   readonly onAbandoned: AbandonedRule;
   /** Milliseconds until the lease ends, 0 or less when it is over; 0 for a settled record. */
   readonly leaseRemainingMs: number;
+  /** When the first attempt of the key was claimed. */
   readonly createdAtMs: number;
+  /** When this attempt was claimed. */
+  readonly startedAtMs: number;
   readonly settledAtMs: number | undefined;
   readonly expiresAtMs: number;
   readonly hitCount: number;
+  readonly notes: Notes | undefined;
   /** The encoded result or error; undefined when it was recorded without a value, or is not settled. */
   readonly payload: string | undefined;
   /** `recipe`: a JSON record of the plain recipe, honoured as completed and never modified. */
@@ -83,8 +127,10 @@ export interface Grant {
   readonly previousToken: string | undefined;
   /** How the attempt before this one ended. */
   readonly previousEnd: 'settled' | 'abandoned' | undefined;
-  /** On the store's clock. */
+  /** When the first attempt of the key was claimed, on the store's clock. */
   readonly createdAtMs: number;
+  /** When this attempt was claimed, on the store's clock. */
+  readonly startedAtMs: number;
   /** On the store's clock. */
   readonly leaseEndsAtMs: number;
   /** The steps that earlier attempts recorded; in a running attempt's lease, its own as well. */
@@ -100,7 +146,9 @@ export interface LeaseTerms {
   /** How long an unsettled record stays visible after its lease ended. */
   readonly unsettledRetentionMs: number;
   readonly onAbandoned: AbandonedRule;
+  /** 22 characters of `A-Z a-z 0-9 - _`; undefined where the call has no payload. */
   readonly fingerprint: string | undefined;
+  readonly notes?: Notes | undefined;
 }
 
 /** Explicit, since it is on the path of every first run, where spreading costs more than all the rest. */
@@ -110,6 +158,7 @@ export function leaseOf(terms: LeaseTerms, grant: Grant): Lease {
     unsettledRetentionMs: terms.unsettledRetentionMs,
     onAbandoned: terms.onAbandoned,
     fingerprint: terms.fingerprint,
+    notes: terms.notes,
     token: grant.token,
     fence: grant.fence,
     attempt: grant.attempt,
@@ -117,6 +166,7 @@ export function leaseOf(terms: LeaseTerms, grant: Grant): Lease {
     previousToken: grant.previousToken,
     previousEnd: grant.previousEnd,
     createdAtMs: grant.createdAtMs,
+    startedAtMs: grant.startedAtMs,
     leaseEndsAtMs: grant.leaseEndsAtMs,
     steps: grant.steps,
   };

@@ -84,6 +84,8 @@ export interface LeaseStore {
    * subscription is confirmed, with the function that ends it. A hint only: waiters read, and poll as well.
    */
   subscribe?(key: StoreKey, wake: () => void): Promise<() => void>;
+  /** Whether every run must say whose key it is: what `requireScope` of an instance is without being given. */
+  readonly requiresScope?: boolean;
   /** Closes what the store opened itself. */
   close?(): Promise<void>;
 }

@@ -1,5 +1,4 @@
-// Longer delays overflow in timers and would fire at once.
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
+import { LONGEST_TIMER_MS } from './check.js';
 
 export const timerMs = (delayMs: number): number => Math.min(delayMs, LONGEST_TIMER_MS);
 

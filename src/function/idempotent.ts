@@ -1,18 +1,11 @@
 import type { Attempt } from '../core/attempt.js';
-import { UsageError } from '../core/errors.js';
+import { ANY, FUNCTION, invalid, show, type Option, type OptionTable } from '../core/check.js';
 import type { Stats } from '../core/events.js';
-import { show } from '../core/options.js';
+import { FIXED_SCOPE, KEY, PAYLOAD, SIGNAL } from '../core/options.js';
 import { newToken } from '../core/token.js';
 import { keyFrom, perform } from './call.js';
-import { instanceOf, tallyOf, warnOnce, type FunctionParts } from './instances.js';
-import {
-  checkFunction,
-  FUNCTION_OPTION_NAMES,
-  functionSettings,
-  suspicionOf,
-  type AnyStore,
-  type FunctionOptions,
-} from './options.js';
+import { instanceOf, tallyOf, warnOfNamesakes, warnOnce, type FunctionParts } from './instances.js';
+import { FUNCTION_OPTIONS, functionSettings, type AnyStore, type FunctionOptions } from './options.js';
 
 /** The options of {@link Idempotent}. */
 export interface IdempotentOptions<T> extends FunctionOptions<T> {
@@ -51,37 +44,43 @@ export interface Idempotent {
 }
 
 const DEFAULT_NAME = 'idempotent';
-const OPTION_NAMES = [...FUNCTION_OPTION_NAMES, 'execute', 'key', 'keyGenerator'];
+const WORK: Option = {
+  isRequired: true,
+  check: (value, option) => {
+    if (typeof value === 'function') return value;
+    throw invalid(`${option} is ${show(value)}: give the function that is to run once`);
+  },
+};
+
+export const IDEMPOTENT_OPTIONS = {
+  ...FUNCTION_OPTIONS,
+  execute: WORK,
+  key: KEY,
+  keyGenerator: FUNCTION,
+  name: ANY,
+  scope: FIXED_SCOPE,
+  payload: PAYLOAD,
+  signal: SIGNAL,
+} satisfies OptionTable<IdempotentOptions<never>>;
 
 /** For the composition root. */
 export function createIdempotent(parts: FunctionParts): Idempotent {
-  const idempotent = async <T>(options: IdempotentOptions<T>): Promise<T> => {
-    const settings = functionSettings<T>('idempotent()', options, OPTION_NAMES);
-    const { execute, name = DEFAULT_NAME, scope, payload, signal, store, ttl, logger } = options;
-    if (typeof execute !== 'function') {
-      throw new UsageError(
-        'INVALID_OPTIONS',
-        `execute is ${show(execute)}: give the function that is to run once`,
-      );
-    }
-    checkFunction('keyGenerator', options.keyGenerator);
-    const idempotency = instanceOf(parts.storeOf(store, logger), options);
-    const suspicion = suspicionOf(ttl);
-    if (suspicion) warnOnce(logger, `twiceshy: ${name}: ${suspicion}`);
-    const key = options.key ?? (await otherKey(options, name));
-    return perform(idempotency, { name, key, scope, payload, signal, options, settings, execute });
+  const idempotent = async <T>(given: IdempotentOptions<T>): Promise<T> => {
+    const settings = functionSettings<T, IdempotentOptions<T>>('idempotent()', IDEMPOTENT_OPTIONS, given);
+    const { execute, name = DEFAULT_NAME, scope, payload, signal, logger } = settings.options;
+    const store = parts.storeOf(settings.options.store, logger);
+    const adapter = instanceOf(store, settings.options);
+    for (const note of settings.notes) warnOnce(logger, `twiceshy: ${name}: ${note}`);
+    if (settings.options.name === undefined) warnOfNamesakes(store, name, execute, logger);
+    const key = settings.options.key ?? (await otherKey(settings.options, name));
+    return perform(adapter, { name, key, scope, payload, signal, settings, execute });
   };
   const stats: Idempotent['stats'] = ({ name, store } = {}) => tallyOf(parts.storeOf(store)).stats(name);
   return Object.assign(idempotent, { stats });
 }
 
-async function otherKey<T>(options: IdempotentOptions<T>, name: string): Promise<unknown> {
-  const { keyGenerator, logger } = options;
+async function otherKey<T>({ keyGenerator, logger }: IdempotentOptions<T>, name: string): Promise<unknown> {
   if (keyGenerator) return keyFrom('keyGenerator', keyGenerator);
-  if ('key' in options) {
-    const message = `key is ${String(options.key)}: what it was to be made of is missing; leave it out to run unprotected`;
-    throw new UsageError('INVALID_KEY', message);
-  }
   warnOnce(
     logger,
     `twiceshy: ${name} was given neither key nor keyGenerator: it runs under a key that no other call has, which protects ` +

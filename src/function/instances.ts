@@ -1,6 +1,6 @@
+import { Adapter } from '../adapter.js';
 import { Tally } from '../core/events.js';
 import type { LeaseStore } from '../core/store.js';
-import { Idempotency } from '../idempotency.js';
 import { warnThrough } from '../logging.js';
 import type { AnyStore, FunctionOptions } from './options.js';
 
@@ -16,7 +16,7 @@ export interface FunctionParts {
 
 type Parts = Pick<FunctionOptions<never>, 'logger' | 'codec' | 'keysInLogs'>;
 
-type InstanceTable = WeakMap<object, WeakMap<object, Idempotency>>;
+type InstanceTable = WeakMap<object, WeakMap<object, Adapter>>;
 
 /** The instances of a store, by how keys stand in their warnings. */
 interface OfStore {
@@ -37,16 +37,13 @@ function ofStore(store: LeaseStore): OfStore {
 }
 
 /** The engine of a store, logger and codec: made once, whoever asks. */
-export function instanceOf(store: LeaseStore, { logger, codec, keysInLogs = 'plain' }: Parts): Idempotency {
+export function instanceOf(store: LeaseStore, { logger, codec, keysInLogs = 'plain' }: Parts): Adapter {
   const { [keysInLogs]: byLogger, tally } = ofStore(store);
   let byCodec = byLogger.get(logger ?? NONE);
-  if (!byCodec) byLogger.set(logger ?? NONE, (byCodec = new WeakMap<object, Idempotency>()));
+  if (!byCodec) byLogger.set(logger ?? NONE, (byCodec = new WeakMap<object, Adapter>()));
   let instance = byCodec.get(codec ?? NONE);
   if (!instance) {
-    instance = new Idempotency(
-      { store, ...(logger && { logger }), ...(codec && { codec }), keysInLogs },
-      tally,
-    );
+    instance = new Adapter({ store, ...(logger && { logger }), ...(codec && { codec }), keysInLogs }, tally);
     byCodec.set(codec ?? NONE, instance);
   }
   return instance;
@@ -67,4 +64,26 @@ export function warnOnce(logger: Parts['logger'], message: string): void {
   if (told.has(message) || told.size >= MAX_WARNINGS) return;
   told.add(message);
   warnThrough(logger)(message);
+}
+
+const MAX_NAMES = 1_000;
+/** By store: the text of the function that came first under a name, or `told`. */
+const sources = new WeakMap<LeaseStore, Map<string, string>>();
+/** No function's text. */
+const TOLD = '';
+
+/** Two functions of one name share records (G10), which is right only when they are one operation: warns once a store. */
+export function warnOfNamesakes(store: LeaseStore, name: string, fn: unknown, logger: Parts['logger']): void {
+  let known = sources.get(store);
+  if (!known) sources.set(store, (known = new Map<string, string>()));
+  const source = known.get(name);
+  if (source === TOLD) return;
+  const text = String(fn);
+  if (source === undefined && known.size < MAX_NAMES) known.set(name, text);
+  if (source === undefined || source === text) return;
+  known.set(name, TOLD);
+  warnThrough(logger)(
+    `twiceshy: two different functions named ${name} were made idempotent on one store, and share their records; ` +
+      'give each the option name',
+  );
 }

@@ -1,17 +1,11 @@
+import { ANY, FUNCTION, invalid, show, something, type OptionTable } from '../core/check.js';
 import { UsageError } from '../core/errors.js';
 import type { Stats } from '../core/events.js';
-import { DEFAULT_PREFIX, ignoreRejection, show } from '../core/options.js';
-import type { LeaseStore } from '../core/store.js';
+import { checkScoped, DEFAULT_PREFIX, SCOPE } from '../core/options.js';
 import { composeNamespace, hashKey } from '../keys/index.js';
 import { keyFrom, perform } from './call.js';
-import { instanceOf, tallyOf, warnOnce, type FunctionParts } from './instances.js';
-import {
-  checkFunction,
-  FUNCTION_OPTION_NAMES,
-  functionSettings,
-  suspicionOf,
-  type FunctionOptions,
-} from './options.js';
+import { instanceOf, tallyOf, warnOfNamesakes, warnOnce, type FunctionParts } from './instances.js';
+import { FUNCTION_OPTIONS, functionSettings, type FunctionOptions } from './options.js';
 
 export type AnyFunction = (this: never, ...args: never[]) => unknown;
 
@@ -72,7 +66,14 @@ interface LooseOptions extends FunctionOptions<unknown> {
   signal?: Loose;
 }
 
-const OPTION_NAMES = [...FUNCTION_OPTION_NAMES, 'key'];
+export const MAKE_IDEMPOTENT_OPTIONS = {
+  ...FUNCTION_OPTIONS,
+  key: { ...FUNCTION, refusesUndefined: 'INVALID_KEY' },
+  name: ANY,
+  scope: SCOPE,
+  payload: { ...FUNCTION, refusesUndefined: 'INVALID_OPTIONS' },
+  signal: FUNCTION,
+} satisfies OptionTable<MakeIdempotentOptions<AnyFunction>>;
 
 /** For the composition root. */
 export function createMakeIdempotent(parts: FunctionParts): MakeIdempotent {
@@ -88,25 +89,28 @@ export function createMakeIdempotent(parts: FunctionParts): MakeIdempotent {
   };
 }
 
-function wrap(parts: FunctionParts, fn: Loose, options: LooseOptions): Loose & { stats(): Stats } {
-  const settings = functionSettings('makeIdempotent()', options, OPTION_NAMES);
+function wrap(parts: FunctionParts, fn: Loose, given: LooseOptions): Loose & { stats(): Stats } {
+  const settings = functionSettings<unknown, LooseOptions>(
+    'makeIdempotent()',
+    MAKE_IDEMPOTENT_OPTIONS,
+    given,
+  );
+  const { options } = settings;
   const name = nameOf(fn, options);
-  const { key: keyOption, scope, payload, signal, logger } = options;
-  for (const [option, value] of Object.entries({ key: keyOption, payload, signal }))
-    checkFunction(option, value);
+  const { key: keyOption, payload, signal, logger } = options;
   const store = parts.storeOf(options.store, logger);
-  const idempotency = instanceOf(store, options);
-  const suspicion = suspicionOf(options.ttl);
-  if (suspicion) warnOnce(logger, `twiceshy: ${name}: ${suspicion}`);
+  const adapter = instanceOf(store, options);
+  if (options.requireScope || adapter.requiresScope) checkScoped(name, true, options.scope);
+  for (const note of settings.notes) warnOnce(logger, `twiceshy: ${name}: ${note}`);
   if (options.name === undefined) warnOfNamesakes(store, name, fn, logger);
 
   const wrapped = async function (this: unknown, ...args: unknown[]): Promise<unknown> {
     const compute = keyOption ? () => keyOption.apply(this, args) : () => keyOfArguments(name, this, args);
-    return perform<unknown>(idempotency, {
-      ...{ name, options, settings },
+    return perform<unknown>(adapter, {
+      ...{ name, settings },
       key: await keyFrom(`the key function of ${name}`, compute),
-      scope: typeof scope === 'function' ? ignoreRejection(scope.apply(this, args) as string) : scope,
-      payload: ignoreRejection(payload?.apply(this, args)),
+      scope: scopeOf(options, this, args),
+      payload: payload && something('payload', payload.apply(this, args)),
       signal: signal?.apply(this, args) as AbortSignal | undefined,
       execute: () => fn.apply(this, args),
     });
@@ -118,15 +122,19 @@ function wrap(parts: FunctionParts, fn: Loose, options: LooseOptions): Loose & {
   return Object.assign(wrapped, { stats: () => tallyOf(store).stats(name) });
 }
 
+function scopeOf({ scope }: LooseOptions, receiver: unknown, args: unknown[]): string | undefined {
+  return typeof scope === 'function' ? (something('scope', scope.apply(receiver, args)) as string) : scope;
+}
+
 /** @throws UsageError INVALID_OPTIONS */
 function nameOf(fn: Loose, { name: given, prefix = DEFAULT_PREFIX, scope }: LooseOptions): string {
   if (typeof fn !== 'function') {
-    throw new UsageError('INVALID_OPTIONS', `makeIdempotent() wraps a function, not ${show(fn)}`);
+    throw invalid(`makeIdempotent() wraps a function, not ${show(fn)}`);
   }
   const name = given ?? fn.name;
   if (given === undefined && name.length <= 2) {
     const message = `the function is named ${show(name)}: functions without a name, or with a minified one, would share keys: give the option name`;
-    throw new UsageError('INVALID_OPTIONS', message);
+    throw invalid(message);
   }
   composeNamespace({ prefix, name, scope: typeof scope === 'function' ? undefined : scope });
   return name;
@@ -154,26 +162,4 @@ function isInstance(receiver: unknown): boolean {
   const prototype: unknown = Object.getPrototypeOf(receiver);
   // Of whatever realm: an object's prototype has none itself.
   return prototype !== null && Object.getPrototypeOf(prototype) !== null;
-}
-
-const MAX_NAMES = 1_000;
-const sources = new WeakMap<LeaseStore, Map<string, string>>();
-
-/** Two functions of one name share records (G10), which is right only when they are one operation. */
-function warnOfNamesakes(
-  store: LeaseStore,
-  name: string,
-  fn: Loose,
-  logger: FunctionOptions<unknown>['logger'],
-): void {
-  let known = sources.get(store);
-  if (!known) sources.set(store, (known = new Map<string, string>()));
-  const source = known.get(name);
-  if (source === undefined && known.size < MAX_NAMES) known.set(name, String(fn));
-  if (source === undefined || source === String(fn)) return;
-  warnOnce(
-    logger,
-    `twiceshy: two different functions named ${name} were made idempotent on one store, and share their records; ` +
-      'give each the option name',
-  );
 }

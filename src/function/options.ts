@@ -1,15 +1,13 @@
 import type { IdempotencyOptions, IdempotencyRecord, OnAbandoned } from '../api.js';
-import { UsageError } from '../core/errors.js';
+import { ANY, choice, FUNCTION, OBJECT, BOOLEAN, readOptions, type OptionTable } from '../core/check.js';
 import {
   abandonedRule,
-  checkNames,
-  checkObject,
-  checkRemember,
-  COMMON_OPTION_NAMES,
+  COMMON_OPTIONS,
   FUNCTION_POLICY,
-  parseChoice,
+  ON_ABANDONED,
+  PREFIX,
+  REMEMBER,
   resolvePolicy,
-  show,
   type CommonOptions,
   type Duration,
   type Remember,
@@ -17,7 +15,7 @@ import {
 } from '../core/options.js';
 import type { AbandonedRule } from '../core/record.js';
 import type { IdempotencyStore, LeaseStore } from '../core/store.js';
-import { checkKeysInLogs } from '../logging.js';
+import { KEYS_IN_LOGS } from '../logging.js';
 
 /** What a duplicate does while the first call runs; the plain strings do as well. */
 export const ConcurrentBehavior = {
@@ -44,6 +42,8 @@ export interface FunctionOptions<T> extends Omit<CommonOptions, 'ttl' | 'concurr
   concurrentBehavior?: ConcurrentBehavior;
   /** Stands first in every address. @default 'idempotency' */
   prefix?: string;
+  /** Whether a call without a `scope` is refused with INVALID_OPTIONS. @default false, or what the store says */
+  requireScope?: boolean;
   /** Which failures are final, and given to every later duplicate. @default 'none' */
   remember?: Remember<unknown>;
   /** What is done after a crash. @default 'retry' */
@@ -64,55 +64,51 @@ export interface FunctionOptions<T> extends Omit<CommonOptions, 'ttl' | 'concurr
   onCacheMiss?: (key: string) => unknown;
 }
 
+const { concurrent: _, ...COMMON } = COMMON_OPTIONS;
+
+export const FUNCTION_OPTIONS = {
+  ...COMMON,
+  store: ANY,
+  concurrentBehavior: choice('WAIT', 'REJECT'),
+  prefix: PREFIX,
+  requireScope: BOOLEAN,
+  remember: REMEMBER,
+  onAbandoned: ON_ABANDONED,
+  codec: OBJECT,
+  logger: OBJECT,
+  keysInLogs: KEYS_IN_LOGS,
+  onCacheHit: FUNCTION,
+  onCacheMiss: FUNCTION,
+} satisfies OptionTable<FunctionOptions<never>>;
+
 /** {@link FunctionOptions}, checked. */
-export interface FunctionSettings {
+export interface FunctionSettings<Options> {
+  readonly options: Options;
   readonly policy: RunPolicy;
   readonly rule: AbandonedRule;
   readonly remember: Remember<unknown>;
+  /** What is to be said about options that are probably not meant so. */
+  readonly notes: readonly string[];
 }
-
-export const FUNCTION_OPTION_NAMES: readonly string[] = [
-  ...COMMON_OPTION_NAMES.filter((name) => name !== 'concurrent'),
-  ...['store', 'concurrentBehavior', 'prefix', 'name', 'scope', 'payload', 'signal'],
-  ...['remember', 'onAbandoned', 'codec', 'logger', 'keysInLogs', 'onCacheHit', 'onCacheMiss'],
-];
-/** Who writes a ttl below a minute as a number means seconds, more likely than not. */
-const SUSPICIOUS_TTL_MS = 60_000;
 
 /**
  * @param where whose options these are, for messages
- * @throws UsageError INVALID_OPTIONS
+ * @throws UsageError INVALID_OPTIONS, INVALID_KEY
  */
-export function functionSettings<T>(
+export function functionSettings<T, Options extends FunctionOptions<T>>(
   where: string,
-  options: FunctionOptions<T>,
-  known: readonly string[],
-): FunctionSettings {
-  checkNames(where, options, known);
-  const { concurrentBehavior = 'WAIT', onAbandoned, remember = 'none', logger, codec } = options;
-  checkFunction('onCacheHit', options.onCacheHit);
-  checkFunction('onCacheMiss', options.onCacheMiss);
-  checkObject('logger', logger);
-  checkObject('codec', codec);
-  checkKeysInLogs(options.keysInLogs);
-  checkRemember(remember);
-  const behavior = parseChoice('concurrentBehavior', concurrentBehavior, ['WAIT', 'REJECT']);
+  table: OptionTable<Options>,
+  given: Options,
+): FunctionSettings<Options> {
+  const notes: string[] = [];
+  const options = readOptions(where, table, given, (note) => notes.push(note));
+  const { concurrentBehavior, onAbandoned, remember = 'none' } = options;
   const policy = resolvePolicy(options, FUNCTION_POLICY);
   return {
-    policy: behavior === 'REJECT' ? { ...policy, concurrent: 'reject' } : policy,
+    options,
+    policy: concurrentBehavior === 'REJECT' ? { ...policy, concurrent: 'reject' } : policy,
     rule: abandonedRule(onAbandoned),
     remember,
+    notes,
   };
-}
-
-/** What is to be said about a ttl that is probably not meant so. */
-export function suspicionOf(ttl: Duration | undefined): string | undefined {
-  if (typeof ttl !== 'number' || ttl >= SUSPICIOUS_TTL_MS) return undefined;
-  return `ttl is ${ttl} milliseconds; seconds were probably meant: write '${ttl}s', or '${ttl}ms' if not`;
-}
-
-/** @throws UsageError INVALID_OPTIONS for a given value that is no function */
-export function checkFunction(option: string, value: unknown): void {
-  if (value === undefined || typeof value === 'function') return;
-  throw new UsageError('INVALID_OPTIONS', `${option} is ${show(value)}: give a function`);
 }

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Attempt } from '../core/attempt.js';
 import { Exchange } from './internal/exchange.js';
 import { serveNode } from './internal/node.js';
-import { httpSettings, type HttpOptions } from './internal/options.js';
+import { httpSettings, readHttpOptions, type HttpOptions } from './internal/options.js';
 
 export { recordOf } from './internal/address.js';
 export type { RecordPlace } from './internal/address.js';
@@ -48,7 +48,9 @@ export type ExpressIdempotency = (
  * @throws UsageError INVALID_OPTIONS
  */
 export function expressIdempotency(options: ExpressIdempotencyOptions): ExpressIdempotency {
-  const exchange = new Exchange(httpSettings('expressIdempotency()', options));
+  const exchange = new Exchange(
+    httpSettings('expressIdempotency()', readHttpOptions('expressIdempotency()', options)),
+  );
   const middleware: ExpressIdempotency = (req, res, next) => {
     if (!exchange.concerns(req.method)) return next();
     void serveNode(exchange, req, {

@@ -2,11 +2,10 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 // Only so that TypeScript finds the module that is added to below; nothing of it stays in the build.
 import type {} from 'fastify';
 import type { Attempt } from '../core/attempt.js';
-import { UsageError } from '../core/errors.js';
-import { show } from '../core/options.js';
+import { invalid, show } from '../core/check.js';
 import { Exchange } from './internal/exchange.js';
 import { serveNode, type NodeExchange } from './internal/node.js';
-import { httpSettings, type HttpOptions } from './internal/options.js';
+import { httpSettings, readHttpOptions, type HttpOptions, type ReadOptions } from './internal/options.js';
 
 export { recordOf } from './internal/address.js';
 export type { RecordPlace } from './internal/address.js';
@@ -69,12 +68,13 @@ const plugin: FastifyPlugin = (instance, options, done) => {
 };
 
 function install(instance: FastifyLike, options: FastifyIdempotencyOptions): void {
-  const byDefault = new Exchange(httpSettings(NAME, options));
+  const ofPlugin = readHttpOptions(NAME, options);
+  const byDefault = new Exchange(httpSettings(NAME, ofPlugin));
   const ofRoutes = new Map<RouteOptions, Exchange<FastifyRequestLike>>();
   const exchangeOf = (own: RouteOptions | undefined): Exchange<FastifyRequestLike> => {
     if (!own) return byDefault;
     let exchange = ofRoutes.get(own);
-    if (!exchange) ofRoutes.set(own, (exchange = new Exchange(httpSettings(NAME, { ...options, ...own }))));
+    if (!exchange) ofRoutes.set(own, (exchange = new Exchange(settingsOf(ofPlugin, own))));
     return exchange;
   };
   if (!instance.hasRequestDecorator('idempotency')) instance.decorateRequest('idempotency', null);
@@ -89,6 +89,12 @@ function install(instance: FastifyLike, options: FastifyIdempotencyOptions): voi
     void serveNode(exchange, request, nodeExchange(request, reply, done));
   };
   instance.addHook('preHandler', hook);
+}
+
+/** A route's options, over those of the plugin. */
+function settingsOf(ofPlugin: ReadOptions<FastifyRequestLike>, own: Partial<FastifyIdempotencyOptions>) {
+  const { options, notes } = readHttpOptions(NAME, own);
+  return httpSettings(NAME, { options: { ...ofPlugin.options, ...options }, notes });
 }
 
 function nodeExchange(...[request, reply, done]: Parameters<Hook>): NodeExchange {
@@ -119,10 +125,7 @@ function routeOptions(config: unknown): RouteOptions | undefined {
   const { idempotency } = config;
   if (idempotency === undefined || idempotency === false) return idempotency;
   if (typeof idempotency === 'object' && idempotency !== null) return idempotency;
-  throw new UsageError(
-    'INVALID_OPTIONS',
-    `config.idempotency is ${show(idempotency)}: give false, or options`,
-  );
+  throw invalid(`config.idempotency is ${show(idempotency)}: give false, or options`);
 }
 
 /**

@@ -2,7 +2,7 @@ import { Exchange, type Facts } from './internal/exchange.js';
 import { isBodiless, type Answered } from './internal/answer.js';
 import { fetchBody } from './internal/fetch-body.js';
 import { FetchRecording } from './internal/fetch-recording.js';
-import { httpSettings, type HttpOptions } from './internal/options.js';
+import { httpSettings, readHttpOptions, type HttpOptions } from './internal/options.js';
 
 export { recordOf } from './internal/address.js';
 export type { RecordPlace } from './internal/address.js';
@@ -29,7 +29,9 @@ const CLIENT_LEFT = 499;
  * @throws UsageError INVALID_OPTIONS
  */
 export function fetchIdempotency(options: FetchIdempotencyOptions): FetchIdempotency {
-  const exchange = new Exchange(httpSettings('fetchIdempotency()', options));
+  const exchange = new Exchange(
+    httpSettings('fetchIdempotency()', readHttpOptions('fetchIdempotency()', options)),
+  );
   return (handler) =>
     async (request, ...rest) => {
       const recording = new FetchRecording(exchange.settings);

@@ -2,23 +2,40 @@ import { UsageError } from '../core/errors.js';
 
 const MAX_KEY_LENGTH = 512;
 
-// A template literal turns a missing value into one of these, and then all callers share one key.
-const MISSING_PART = /(?<=^|:)(?:undefined|null|NaN|Invalid Date)(?=:|$)|\[object \w+\]/;
+// A template literal turns a missing value into one of these, and then all callers share one key. It counts where it stands
+// alone, whatever the separator is: not within a longer word, such as "annulled".
+const MISSING_PART = /(?<![\p{L}\p{N}])(?:undefined|null|NaN|Invalid Date)(?![\p{L}\p{N}])|\[object \w+\]/u;
 
 // Control characters, and halves of surrogate pairs: in a `u` pattern a whole pair is no surrogate.
 const FAULTY = /[\p{Cc}\p{Cs}]/u;
 
 /**
- * The key itself, when it may be one.
+ * The key itself, when work may run under it.
  *
- * @throws UsageError `INVALID_KEY` for what is no string, is empty, longer than 512 characters, holds control
- * characters or half a surrogate pair, or shows that a part of it was missing (`user:undefined`).
+ * @throws UsageError `INVALID_KEY` for what {@link checkStoredKey} refuses, and for a key that shows that a part of it was
+ * missing: `user:undefined`, `payment-null`, `order_NaN`.
  */
 export function checkKey(key: unknown): string {
-  const fault = faultOf(key, MAX_KEY_LENGTH) ?? missingPart(key as string);
-  if (fault === undefined) return key as string;
-  throw new UsageError('INVALID_KEY', `the idempotency key ${fault}; hashKey(...) makes a key of any values`);
+  const checked = checkStoredKey(key);
+  const missing = missingPart(checked);
+  if (missing === undefined) return checked;
+  throw invalid(missing);
 }
+
+/**
+ * The key itself, when a record may stand under it: for those who look at records, which may be older than today's rules.
+ *
+ * @throws UsageError `INVALID_KEY` for what is no string, is empty, longer than 512 characters, or holds control characters or
+ * half a surrogate pair.
+ */
+export function checkStoredKey(key: unknown): string {
+  const fault = faultOf(key, MAX_KEY_LENGTH);
+  if (fault === undefined) return key as string;
+  throw invalid(fault);
+}
+
+const invalid = (fault: string) =>
+  new UsageError('INVALID_KEY', `the idempotency key ${fault}; hashKey(...) makes a key of any values`);
 
 /** Why a value can't be a key or a part of an address; undefined when it can. */
 export function faultOf(value: unknown, max: number): string | undefined {

@@ -21,16 +21,15 @@ export function keyOfText(text: string): string {
 }
 
 /**
- * 16 characters that tell one payload from another, for recognising a key that is used again for another one.
+ * 22 characters (132 bits) that tell one payload from another, for recognising a key that is used again for another one. Less
+ * than 128 bits would let somebody who chooses both payloads find two with one fingerprint.
  *
  * @throws UsageError `INVALID_OPTIONS`, naming the path, when a part of it has no canonical form; `PAYLOAD_TOO_LARGE`
  * when it is over a budget, which a client can bring about alone.
  */
 export function fingerprintOf(payload: unknown): string {
-  return sha256(canonicalText(payload, 'payload', 'INVALID_OPTIONS', 'PAYLOAD_TOO_LARGE'), 'base64url').slice(
-    0,
-    16,
-  );
+  const text = canonicalText(payload, 'payload', 'INVALID_OPTIONS', 'PAYLOAD_TOO_LARGE');
+  return sha256(text, 'base64url').slice(0, 22);
 }
 
 /** Six characters over a list of strings; the place of a missing one counts. */

@@ -1,6 +1,7 @@
-import { CLOSE_TIMEOUT_MS, show } from '../core/options.js';
-import { UsageError } from '../core/errors.js';
+import { invalid, messageOf } from '../core/check.js';
+import { CLOSE_TIMEOUT_MS } from '../core/options.js';
 import { unrefTimeout } from '../core/timers.js';
+import { adapterOf } from '../idempotency.js';
 import { warnThrough, type Logger } from '../logging.js';
 import { makeConsumer, type Closable, type Consumer } from './internal/consume.js';
 import type { Delivery } from './internal/delivery.js';
@@ -58,14 +59,20 @@ export async function consumeIdempotently<M extends AmqpMessage, R>(
   options: AmqpOptions<M, R>,
 ): Promise<AmqpConsumer> {
   const where = 'consumeIdempotently()';
-  if (options?.maxAttempts === undefined)
-    throw new UsageError(
-      'INVALID_OPTIONS',
-      `${where} needs maxAttempts: then a message goes to the dead letters`,
-    );
   const key = (message: M) => message.properties.messageId as string | undefined;
-  const consume = makeConsumer<M, R>(where, { name: queue, key, ...options });
-  const consumption = new Consumption(channel, consume, options.logger);
+  const consume = makeConsumer<M, R>(where, options as ConsumerOptions<M, R>, {
+    name: queue,
+    key,
+    check({ maxAttempts }) {
+      if (maxAttempts === undefined)
+        throw invalid(`${where} needs maxAttempts: then a message goes to the dead letters`);
+    },
+  });
+  const consumption = new Consumption(
+    channel,
+    consume,
+    options.logger ?? adapterOf(consume.idempotency).given.logger,
+  );
   const { consumerTag } = await channel.consume(queue, (message) => consumption.take(message));
   const { idempotency } = consume;
   let closed: Promise<void> | undefined;
@@ -138,7 +145,7 @@ class Consumption<M extends AmqpMessage, R> {
       command();
     } catch (error) {
       // A closed channel: the broker delivers again, and the record knows.
-      this.#warn(`the broker could not be told: ${error instanceof Error ? error.message : show(error)}`);
+      this.#warn(`the broker could not be told: ${messageOf(error)}`);
     }
   }
 

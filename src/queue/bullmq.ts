@@ -1,4 +1,5 @@
-import { show, type Remember } from '../core/options.js';
+import { show } from '../core/check.js';
+import type { Remember } from '../core/options.js';
 import { makeConsumer, type Closable } from './internal/consume.js';
 import type { ConsumerOptions, WithDefaults } from './internal/options.js';
 
@@ -55,8 +56,8 @@ export function idempotentProcessor<J extends JobLike, R>(
   options: ProcessorOptions<J, R>,
 ): IdempotentProcessor<J, R> {
   const name = (job: J) => job.queueName;
-  const remember = rememberSignals(options.remember);
-  const consume = makeConsumer<J, R>('idempotentProcessor()', { name, key: jobKey, ...options, remember });
+  const broker = { name, key: jobKey, remember: rememberSignals };
+  const consume = makeConsumer<J, R>('idempotentProcessor()', options as ConsumerOptions<J, R>, broker);
   const process = async (job: J, token?: string): Promise<R> => {
     const delivery = await consume(job);
     switch (delivery.action) {
@@ -78,7 +79,7 @@ export function idempotentProcessor<J extends JobLike, R>(
 const MOVED = new Set(['DelayedError', 'WaitingError', 'WaitingChildrenError', 'RateLimitError']);
 
 /** What BullMQ's own errors mean that a handler throws; all others are left to the user. */
-function rememberSignals(given: Remember<unknown> = 'none'): Remember<unknown> {
+function rememberSignals(given: Remember<unknown>): Remember<unknown> {
   return (error) => {
     const name = error instanceof Error ? error.name : undefined;
     if (name !== undefined && MOVED.has(name)) return 'release';

@@ -54,7 +54,8 @@ export function sqsKey({ messageId, body, attributes }: SqsRecord): string {
  * @throws UsageError INVALID_OPTIONS at once; the handler itself never rejects for a message
  */
 export function sqsBatchHandler<M extends SqsRecord, R>(options: SqsOptions<M, R>): SqsBatchHandler<M> {
-  const consume = makeConsumer<M, R>('sqsBatchHandler()', { name: nameOf, key: sqsKey, ...options });
+  const broker = { name: nameOf, key: sqsKey };
+  const consume = makeConsumer<M, R>('sqsBatchHandler()', options as ConsumerOptions<M, R>, broker);
   const isFinished = async (record: M) => (await consume(record)).action === 'ack';
 
   const unfinishedOf = async (lane: readonly M[]): Promise<readonly M[]> => {

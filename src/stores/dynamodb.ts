@@ -1,4 +1,5 @@
-import { StoreError, UsageError } from '../core/errors.js';
+import { BOOLEAN, FUNCTION, invalid, parseMs, readOptions, TEXT, type OptionTable } from '../core/check.js';
+import { StoreError } from '../core/errors.js';
 import type { Lease, RecordedStep, StoreKey, StoredRecord } from '../core/record.js';
 import type { ClaimAnswer, ClaimRequest, LeaseStore, Replacement, Settlement } from '../core/store.js';
 import { isInvalid } from './internal/dynamodb-errors.js';
@@ -45,9 +46,19 @@ export interface DynamoDBStoreOptions {
    * @default process.emitWarning
    */
   onWarning?: (message: string) => void;
+  /** Whether every run on this store must say whose key it is: one without a `scope` is INVALID_OPTIONS. @default false */
+  requireScope?: boolean;
 }
 
-const OPTION_NAMES = ['table', 'clockMarginMs', 'timeoutMs', 'onWarning'];
+/** Nobody waits longer than a minute for a request, nor differ two clocks that are looked after by more. */
+const LONGEST_MS = 60_000;
+export const DYNAMODB_OPTIONS = {
+  table: { ...TEXT, isRequired: true },
+  clockMarginMs: { check: (value, option) => parseMs(option, value, 0, LONGEST_MS) },
+  timeoutMs: { check: (value, option) => parseMs(option, value, 1, LONGEST_MS) },
+  onWarning: FUNCTION,
+  requireScope: BOOLEAN,
+} satisfies OptionTable<DynamoDBStoreOptions>;
 /** An item holds 400 KB: the payload and the steps, the key of up to 2 KB, and the fields, twice where a prior is kept. */
 const MAX_TEXT_BYTES = 380_000;
 /** A replay waits no longer for its hit to be counted. */
@@ -64,6 +75,7 @@ const MAX_ROUNDS = 20;
  * as completed without its value (G7), a step likewise.
  */
 export class DynamoDBStore implements LeaseStore {
+  readonly requiresScope: boolean;
   readonly #table: DynamoTable;
   readonly #marginMs: number;
   readonly #warn: (message: string) => void;
@@ -73,8 +85,10 @@ export class DynamoDBStore implements LeaseStore {
    * @param documentClient a `DynamoDBDocumentClient` of the AWS SDK v3; never closed by us
    * @throws UsageError INVALID_OPTIONS for an unknown or impossible option, or what is no client
    */
-  constructor(documentClient: DocumentClient, options: DynamoDBStoreOptions) {
-    checkOptions(documentClient, options);
+  constructor(documentClient: DocumentClient, given: DynamoDBStoreOptions) {
+    checkClient(documentClient);
+    const options = readOptions<DynamoDBStoreOptions>('DynamoDBStore', DYNAMODB_OPTIONS, given);
+    this.requiresScope = options.requireScope === true;
     this.#table = new DynamoTable(documentClient, options.table, options.timeoutMs ?? 2_000);
     this.#marginMs = options.clockMarginMs ?? 1_000;
     this.#warn = options.onWarning ?? ((message) => process.emitWarning(message, 'TwiceshyWarning'));
@@ -281,22 +295,9 @@ function sizeOf(texts: readonly { readonly payload: string | undefined }[]): num
   );
 }
 
-function checkOptions(client: unknown, options: DynamoDBStoreOptions): void {
-  const refuse = (message: string): never => {
-    throw new UsageError('INVALID_OPTIONS', `DynamoDBStore: ${message}`);
-  };
-  if (typeof (client as Partial<DocumentClient> | null | undefined)?.send !== 'function') {
-    refuse('the first argument has no send(): give DynamoDBDocumentClient.from(new DynamoDBClient())');
-  }
-  const given = (options ?? {}) as Partial<DynamoDBStoreOptions>;
-  const unknown = Object.keys(given).find((name) => !OPTION_NAMES.includes(name));
-  if (unknown !== undefined) refuse(`no option "${unknown}": it takes ${OPTION_NAMES.join(', ')}`);
-  if (typeof given.table !== 'string' || given.table === '')
-    refuse('name the table: { table: "idempotency" }');
-  for (const name of ['clockMarginMs', 'timeoutMs'] as const) {
-    const ms = given[name];
-    if (ms !== undefined && !(ms >= (name === 'timeoutMs' ? 1 : 0) && ms <= 60_000)) {
-      refuse(`${name} is ${String(ms)}: give milliseconds, up to 60000`);
-    }
-  }
+function checkClient(client: unknown): void {
+  if (typeof (client as Partial<DocumentClient> | null | undefined)?.send === 'function') return;
+  throw invalid(
+    'the first argument of DynamoDBStore has no send(): give DynamoDBDocumentClient.from(new DynamoDBClient())',
+  );
 }

@@ -1,4 +1,5 @@
-import { StoreError, UsageError } from '../core/errors.js';
+import { BOOLEAN, FUNCTION, invalid, readOptions, type OptionTable } from '../core/check.js';
+import { StoreError } from '../core/errors.js';
 import type { Lease, RecordedStep, StoreKey, StoredRecord } from '../core/record.js';
 import {
   isIdempotencyStore,
@@ -24,7 +25,14 @@ export interface KeyValueStoreOptions {
    * @default process.emitWarning, once for each class of store
    */
   onWarning?: (message: string) => void;
+  /** Whether every run on this store must say whose key it is: one without a `scope` is INVALID_OPTIONS. @default false */
+  requireScope?: boolean;
 }
+
+export const KEY_VALUE_OPTIONS = {
+  onWarning: FUNCTION,
+  requireScope: BOOLEAN,
+} satisfies OptionTable<KeyValueStoreOptions>;
 
 interface Found {
   readonly raw: unknown;
@@ -45,25 +53,25 @@ interface Found {
  * knows, what a lease needs is known in this process alone, and `onAbandoned` other than `retry` is refused.
  */
 export class KeyValueStore implements LeaseStore {
+  readonly requiresScope: boolean;
   readonly #object: IdempotencyStore;
   readonly #shared: Shared;
 
   /** @throws UsageError INVALID_OPTIONS for an object without these four methods, or an unknown option */
   constructor(object: IdempotencyStore, options: KeyValueStoreOptions = {}) {
     if (!isIdempotencyStore(object)) {
-      throw new UsageError(
-        'INVALID_OPTIONS',
-        'KeyValueStore wraps an object with get(), set(), delete() and clear()',
-      );
+      throw invalid('KeyValueStore wraps an object with get(), set(), delete() and clear()');
     }
-    const unknown = Object.keys(options).find((name) => name !== 'onWarning');
-    if (unknown !== undefined) {
-      throw new UsageError('INVALID_OPTIONS', `KeyValueStore has no option "${unknown}": it takes onWarning`);
-    }
+    const { onWarning, requireScope = false } = readOptions<KeyValueStoreOptions>(
+      'KeyValueStore',
+      KEY_VALUE_OPTIONS,
+      options,
+    );
+    this.requiresScope = requireScope;
     this.#object = object;
     this.#shared = sharedOf(object);
     const isNew = isFirstOfClass(object);
-    if (options.onWarning) options.onWarning(warningOf(object));
+    if (onWarning) onWarning(warningOf(object));
     else if (isNew) process.emitWarning(warningOf(object), 'TwiceshyWarning');
   }
 
@@ -207,8 +215,7 @@ export class KeyValueStore implements LeaseStore {
 
   #refuseStrict({ onAbandoned }: ClaimRequest): void {
     if (this.#shared.keepsLease !== false || onAbandoned === 'retry') return;
-    throw new UsageError(
-      'INVALID_OPTIONS',
+    throw invalid(
       `onAbandoned "${onAbandoned}" needs a store whose get() gives back every member that set() was given, and this one ` +
         'gives back only some: keep the whole record, or use "retry"',
     );

@@ -1,7 +1,8 @@
+import { parseMs } from '../core/check.js';
 import type { Lease, RecordedStep, StoreKey, StoredRecord } from '../core/record.js';
 import type { ClaimAnswer, ClaimRequest, LeaseStore, Replacement, Settlement } from '../core/store.js';
 import type { Kept } from './internal/kept.js';
-import { checkInterval, limitsOf, type InMemoryStoreOptions } from './internal/memory-options.js';
+import { memorySettings, type InMemoryStoreOptions } from './internal/memory-options.js';
 import { MemoryTable, nowMs } from './internal/memory-table.js';
 import * as transitions from './internal/transitions.js';
 
@@ -18,6 +19,7 @@ const SWEEP_MS = 60_000;
  * because somebody set the machine's clock. Nothing survives the process.
  */
 export class InMemoryStore implements LeaseStore {
+  readonly requiresScope: boolean;
   readonly #records: MemoryTable;
   readonly #wakes = new Map<string, Set<() => void>>();
   #sweepAtMs = 0;
@@ -25,7 +27,9 @@ export class InMemoryStore implements LeaseStore {
 
   /** @throws UsageError INVALID_OPTIONS for an unknown option, or a value that means nothing */
   constructor(options: InMemoryStoreOptions = {}) {
-    this.#records = new MemoryTable(limitsOf(options));
+    const { limits, requiresScope } = memorySettings(options);
+    this.#records = new MemoryTable(limits);
+    this.requiresScope = requiresScope;
   }
 
   /** How many records are kept, tombstones and expired ones that were not dropped yet included. */
@@ -49,7 +53,7 @@ export class InMemoryStore implements LeaseStore {
    * @throws UsageError INVALID_OPTIONS
    */
   startCleanup(intervalMs: number): void {
-    const checkedMs = checkInterval(intervalMs);
+    const checkedMs = parseMs('the interval of startCleanup()', intervalMs);
     this.stopCleanup();
     this.#cleanup = setInterval(() => this.#records.sweep(), checkedMs);
     // Structural: under fake timers, and off Node, a timer may be a number.

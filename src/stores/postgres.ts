@@ -1,4 +1,15 @@
-import { UsageError } from '../core/errors.js';
+import {
+  ANY,
+  BOOLEAN,
+  FUNCTION,
+  invalid,
+  OBJECT,
+  parseCount,
+  parseMs,
+  readOptions,
+  TIMER,
+  type OptionTable,
+} from '../core/check.js';
 import type { Lease, RecordedStep, StoredRecord, StoreKey } from '../core/record.js';
 import type { ClaimAnswer, ClaimRequest, LeaseStore, Replacement, Settlement } from '../core/store.js';
 import {
@@ -57,14 +68,24 @@ export interface PostgresStoreOptions extends PostgresTable {
    * @default process.emitWarning
    */
   onWarning?: (message: string) => void;
+  /** Whether every run on this store must say whose key it is: one without a `scope` is INVALID_OPTIONS. @default false */
+  requireScope?: boolean;
 }
 
-const OPTION_NAMES = ['table', 'schema', 'listen', 'prepare', 'timeoutMs', 'transactions', 'onWarning'];
+export const POSTGRES_OPTIONS = {
+  table: ANY,
+  schema: ANY,
+  listen: BOOLEAN,
+  prepare: BOOLEAN,
+  timeoutMs: TIMER,
+  transactions: OBJECT,
+  onWarning: FUNCTION,
+  requireScope: BOOLEAN,
+} satisfies OptionTable<PostgresStoreOptions>;
 /** One for the listener, one for the owner, one for the others. */
 const ROOM_FOR_LISTENER = 3;
 /** Only a transaction that claims a key holds a row for longer than a moment. */
 const LOCK_MS = 1_000;
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
 const UNPREPARED =
   'the connections of this pool keep no prepared statements, as behind a pooler in transaction mode: from now on none are ' +
   'prepared. Give PostgresStore { prepare: false } to say so from the start';
@@ -78,6 +99,7 @@ const UNPREPARED =
  */
 export class PostgresStore implements LeaseStore {
   readonly subscribe?: NonNullable<LeaseStore['subscribe']>;
+  readonly requiresScope: boolean;
   readonly #database: PostgresDatabase;
   readonly #listener: PostgresListener | undefined;
   readonly #cleanup: CleanupTimer;
@@ -88,9 +110,11 @@ export class PostgresStore implements LeaseStore {
    * @param pool a `Pool` of pg, or what has its `query()` and `connect()`
    * @throws UsageError INVALID_OPTIONS for what is no pool, and for an unknown or impossible option
    */
-  constructor(pool: PostgresPool, options: PostgresStoreOptions = {}) {
+  constructor(pool: PostgresPool, given: PostgresStoreOptions = {}) {
     requirePool(pool);
-    checkOptions(pool, options);
+    const options = readOptions<PostgresStoreOptions>('PostgresStore', POSTGRES_OPTIONS, given);
+    checkListen(pool, options);
+    this.requiresScope = options.requireScope === true;
     const { listen = sizeOf(pool) >= ROOM_FOR_LISTENER, prepare = true, timeoutMs = 5_000 } = options;
     const warn = options.onWarning ?? ((message: string) => process.emitWarning(message, 'TwiceshyWarning'));
     this.#database = new PostgresDatabase(pool, options, {
@@ -205,16 +229,12 @@ export class PostgresStore implements LeaseStore {
    * @throws StoreError STORE_UNAVAILABLE
    */
   async cleanup({ batch = CLEANUP_BATCH }: { batch?: number } = {}): Promise<number> {
-    if (!Number.isInteger(batch) || batch < 1)
-      throw invalid(`batch is ${batch}: it is a whole number of at least 1`);
-    return await cleanUp(this.#database, batch);
+    return await cleanUp(this.#database, parseCount('batch', batch));
   }
 
   /** Cleans up every `everyMs` milliseconds, until `stopCleanup()` or `close()`. It never keeps a process alive. */
   startCleanup(everyMs: number): void {
-    if (!(everyMs >= 1 && everyMs <= LONGEST_TIMER_MS))
-      throw invalid(`startCleanup() takes milliseconds, from 1 to ${LONGEST_TIMER_MS}, not ${everyMs}`);
-    this.#cleanup.start(everyMs);
+    this.#cleanup.start(parseMs('the interval of startCleanup()', everyMs));
   }
 
   stopCleanup(): void {
@@ -227,21 +247,7 @@ export class PostgresStore implements LeaseStore {
   }
 }
 
-const invalid = (message: string) => new UsageError('INVALID_OPTIONS', message);
-
-function checkOptions(pool: PostgresPool, options: PostgresStoreOptions): void {
-  if (typeof options !== 'object' || options === null) throw invalid('PostgresStore takes an options object');
-  const unknown = Object.keys(options).find((name) => !OPTION_NAMES.includes(name));
-  if (unknown !== undefined) {
-    throw invalid(`PostgresStore has no option "${unknown}": it takes ${OPTION_NAMES.join(', ')}`);
-  }
-  const { listen, prepare, timeoutMs } = options;
-  if (timeoutMs !== undefined && !(timeoutMs >= 1 && timeoutMs <= LONGEST_TIMER_MS))
-    throw invalid(`timeoutMs is ${timeoutMs}: it is milliseconds, from 1 to ${LONGEST_TIMER_MS}`);
-  if (listen !== undefined && typeof listen !== 'boolean')
-    throw invalid(`listen is ${String(listen)}: it is true or false`);
-  if (prepare !== undefined && typeof prepare !== 'boolean')
-    throw invalid(`prepare is ${String(prepare)}: it is true or false`);
+function checkListen(pool: PostgresPool, { listen }: PostgresStoreOptions): void {
   if (listen === true && sizeOf(pool) < 2)
     throw invalid(
       'listen takes one connection for itself: give the pool room for more than one, or say listen: false',

@@ -1,10 +1,13 @@
-import { anotherIdentity, UsageError } from '../core/errors.js';
+import { invalid } from '../core/check.js';
+import { anotherIdentity } from '../core/errors.js';
 import type { Lease, RecordedStep, StoredRecord, StoreKey } from '../core/record.js';
 import type { ClaimAnswer, ClaimRequest, LeaseStore, Replacement, Settlement } from '../core/store.js';
 import type { RedisClient } from './internal/redis-client.js';
 import { RedisConnection } from './internal/redis-connection.js';
-import { readOptions, type RedisStoreOptions } from './internal/redis-options.js';
+import { readRedisOptions, type RedisStoreOptions } from './internal/redis-options.js';
 import * as format from './internal/redis-record.js';
+import { NO_TOKEN } from './internal/redis-layout.js';
+import { stepLine, stepStart, stepsText } from './internal/redis-steps.js';
 import { Script } from './internal/redis-script.js';
 import { RedisSubscriber } from './internal/redis-subscriber.js';
 import { SCRIPTS } from './internal/redis.lua.js';
@@ -19,7 +22,7 @@ const script = Object.fromEntries(
 const isDone = (answer: unknown) => answer === 1;
 /** A lease, or an answer that is replayed; whoever waits looks again. */
 const isRelied = (answer: ClaimAnswer) => answer.kind === 'acquired' || answer.record.final;
-const TOMBSTONE_MS = '3600000';
+const TOMBSTONE_MS = 3_600_000;
 const LATEST_MS = 9_999_999_999_999;
 
 /**
@@ -32,6 +35,7 @@ const LATEST_MS = 9_999_999_999_999;
  * says so).
  */
 export class RedisStore implements LeaseStore {
+  readonly requiresScope: boolean;
   readonly #connection: RedisConnection;
   readonly #subscriber: RedisSubscriber;
   readonly #readArgs: string[];
@@ -41,7 +45,8 @@ export class RedisStore implements LeaseStore {
    * @throws UsageError INVALID_OPTIONS for an unknown option, or a client that can't run scripts
    */
   constructor(input: string | RedisStoreOptions | RedisClient = {}) {
-    const { timeoutMs, replicas, warn, ...where } = readOptions(input);
+    const { timeoutMs, replicas, warn, requiresScope, ...where } = readRedisOptions(input);
+    this.requiresScope = requiresScope;
     this.#readArgs = replicas ? ['1'] : [];
     this.#connection = new RedisConnection({
       ...where,
@@ -77,7 +82,7 @@ export class RedisStore implements LeaseStore {
     const args = [
       key.address,
       format.leaseHead(key, lease, 'P', lease.steps.length === 0 ? 'n' : 'N', lease.failures),
-      format.leaseTail(lease) + format.stepsText(lease.steps),
+      format.leaseTail(lease, lease.unsettledRetentionMs, false) + stepsText(lease.steps),
       String(lease.leaseMs),
       String(lease.leaseMs + lease.unsettledRetentionMs),
       lastMoment(lease, lease.unsettledRetentionMs),
@@ -91,12 +96,12 @@ export class RedisStore implements LeaseStore {
     const args = [
       key.address,
       format.leaseHead(key, lease, 'P', 'N', lease.failures),
-      format.leaseTail(lease) + format.stepsText([...lease.steps, step]),
+      format.leaseTail(lease, lease.unsettledRetentionMs, false) + stepsText([...lease.steps, step]),
       String(lease.leaseMs),
       String(lease.leaseMs + lease.unsettledRetentionMs),
       lastMoment(lease, lease.unsettledRetentionMs),
-      format.stepLine(step),
-      format.stepStart(step.name),
+      stepLine(step),
+      stepStart(step.name),
     ];
     return await this.#connection.run(script.STEP, args, isDone);
   }
@@ -104,14 +109,15 @@ export class RedisStore implements LeaseStore {
   settle(key: StoreKey, lease: Lease, settlement: Settlement): Promise<boolean> {
     const status = format.statusChar(settlement);
     const payload = status === 'P' ? undefined : settlement.payload;
+    const retentionMs = status === 'P' ? lease.unsettledRetentionMs : settlement.retentionMs;
     const args = [
       key.address,
       format.leaseHead(key, lease, status, payload === undefined ? 'n' : 'v', settlement.failures),
-      format.leaseTail(lease) + (payload ?? ''),
-      String(status === 'P' ? lease.unsettledRetentionMs : settlement.retentionMs),
+      format.leaseTail(lease, retentionMs, true) + (payload ?? ''),
+      String(retentionMs),
       lastMoment(lease, settlement.retentionMs),
     ];
-    if (!settlement.final) args.push(format.stepsText(lease.steps));
+    if (!settlement.final) args.push(stepsText(lease.steps));
     return this.#connection.run(script.SETTLE, args, isDone);
   }
 
@@ -131,7 +137,7 @@ export class RedisStore implements LeaseStore {
   async override(key: StoreKey, replacement: Replacement): Promise<'done' | 'absent' | 'live'> {
     const change =
       replacement.kind === 'forget'
-        ? [replacement.force ? '1' : '0', TOMBSTONE_MS, 'Tn', format.NO_TOKEN, '']
+        ? [replacement.force ? '1' : '0', ...lasting(TOMBSTONE_MS), 'Tn', NO_TOKEN, '']
         : resolution(replacement);
     const read = (answer: unknown) => {
       if (answer === 3) throw anotherIdentity(key.address);
@@ -153,12 +159,15 @@ export class RedisStore implements LeaseStore {
 
 function resolution(replacement: Extract<Replacement, { kind: 'resolve' }>): string[] {
   if (replacement.status === 'IN_PROGRESS') {
-    throw new UsageError('INVALID_OPTIONS', 'an outcome by hand is COMPLETED or FAILED');
+    throw invalid('an outcome by hand is COMPLETED or FAILED');
   }
   const { payload, token, retentionMs } = replacement;
   const marks = format.statusChar(replacement) + (payload === undefined ? 'n' : 'v');
-  return ['0', String(retentionMs), marks, token, payload ?? ''];
+  return ['0', ...lasting(retentionMs), marks, token, payload ?? ''];
 }
+
+/** A retention as the server needs it, and as the record says it. */
+const lasting = (ms: number): [string, string] => [String(ms), format.retentionText(ms)];
 
 /** Until when an attempt may write over absence, on the server's clock (G3). */
 function lastMoment(lease: Lease, retentionMs: number): string {

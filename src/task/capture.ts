@@ -1,5 +1,6 @@
 import type { Codec } from '../codec/index.js';
-import { show, type Remember } from '../core/options.js';
+import { show } from '../core/check.js';
+import type { Remember } from '../core/options.js';
 import { judge, type Outcome } from '../core/outcome.js';
 import type { AbandonedRule } from '../core/record.js';
 import { changesSince, snapshotOf } from './context-changes.js';

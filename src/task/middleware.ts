@@ -1,10 +1,11 @@
+import type { Adapter } from '../adapter.js';
 import type { Attempt } from '../core/attempt.js';
+import { BOOLEAN, readOptions, show, something } from '../core/check.js';
 import { DuplicateError, isIdempotencyError, UsageError, type ErrorCode } from '../core/errors.js';
-import { ignoreRejection, show } from '../core/options.js';
+import { FIXED_SCOPE } from '../core/options.js';
 import { failureOutcome, type Answer, type DuplicateAnswer, type Outcome } from '../core/outcome.js';
 import type { StoredRecord } from '../core/record.js';
 import type { IdempotencyRecord } from '../api.js';
-import type { Idempotency } from '../idempotency.js';
 import { capture, type Live } from './capture.js';
 import { applyChanges, fillGaps } from './context-changes.js';
 import {
@@ -28,7 +29,7 @@ import { ResultFactory } from './results.js';
 
 /** What the middleware stands on; `IdempotencyMiddleware` brings it together with a store. */
 export interface TaskMiddlewareParts {
-  readonly idempotency: Idempotency;
+  readonly adapter: Adapter;
   readonly defaults: TaskDefaults;
   readonly Result: ResultClass | undefined;
   readonly warn: (message: string) => void;
@@ -43,6 +44,9 @@ const REASONS: Partial<Record<ErrorCode, string>> = {
   CONCURRENT_REQUEST: 'Concurrent execution rejected',
 };
 const SKIPPED_REASON = 'Duplicate execution prevented';
+
+const GET_OPTIONS = { scope: FIXED_SCOPE };
+const FORGET_OPTIONS = { scope: FIXED_SCOPE, force: BOOLEAN };
 
 /** The task face: keys from tasks, and Results from answers. */
 export class TaskMiddleware {
@@ -75,17 +79,11 @@ export class TaskMiddleware {
       checkContext(task);
       const answer = await this.#ask(task, settings, async () => {
         const { remember } = settings.options;
-        const captured = await capture(
-          task,
-          next,
-          this.parts.idempotency.codec,
-          remember,
-          settings.onAbandoned,
-        );
+        const captured = await capture(task, next, this.parts.adapter.codec, remember, settings.onAbandoned);
         live = captured.live;
         return captured.outcome;
       });
-      if (answer.kind === 'ran' && live) return this.#ownResult(live);
+      if (answer.kind === 'ran' && answer.by === 'work' && live) return this.#ownResult(live);
       return this.#results.build(task, this.#savedFor(answer, task.context));
     } catch (error) {
       // The framework's own rejection is not ours to hide.
@@ -101,12 +99,12 @@ export class TaskMiddleware {
   ): Promise<Answer<SavedResult>> {
     const { options, policy, onDuplicate, onAbandoned } = settings;
     const { onAbandoned: reconcile } = options;
-    return this.parts.idempotency.answer<SavedResult>({
+    return this.parts.adapter.answer<SavedResult>({
       key: await keyOf(task, options),
       name: nameOf(task.constructor, options.name),
-      scope: typeof options.scope === 'function' ? ignoreRejection(options.scope(task)) : options.scope,
+      scope: typeof options.scope === 'function' ? something('scope', options.scope(task)) : options.scope,
       prefix: options.prefix,
-      payload: ignoreRejection(options.payload?.(task)),
+      payload: options.payload && something('payload', options.payload(task)),
       policy,
       onDuplicate,
       onAbandoned,
@@ -161,7 +159,7 @@ export class TaskMiddleware {
 
   #read(record: StoredRecord): SavedResult {
     const value =
-      record.format === 'recipe' ? parseRecipe(record.payload) : this.parts.idempotency.decode(record);
+      record.format === 'recipe' ? parseRecipe(record.payload) : this.parts.adapter.decode(record);
     if (isSavedResult(value)) return value;
     // A failure that could not be encoded in full was recorded as a plain error.
     if (record.status === 'FAILED') return refusal(value);
@@ -183,7 +181,7 @@ export class TaskMiddleware {
     key: string,
     where: { scope?: string } = {},
   ): Promise<IdempotencyRecord | undefined> {
-    return this.parts.idempotency.get(key, this.#placeOf(taskClass, where));
+    return this.parts.adapter.get(key, this.#placeOf(taskClass, readOptions('get()', GET_OPTIONS, where)));
   }
 
   /**
@@ -193,12 +191,10 @@ export class TaskMiddleware {
   async forget(
     taskClass: TaskClass,
     key: string,
-    where: { scope?: string; force?: boolean } = {},
+    options: { scope?: string; force?: boolean } = {},
   ): Promise<boolean> {
-    return this.parts.idempotency.forget(key, {
-      ...this.#placeOf(taskClass, where),
-      force: where.force ?? false,
-    });
+    const { force = false, ...where } = readOptions('forget()', FORGET_OPTIONS, options);
+    return this.parts.adapter.override(key, this.#placeOf(taskClass, where), { kind: 'forget', force });
   }
 
   #placeOf(taskClass: TaskClass, where: { scope?: string }) {

@@ -1,14 +1,24 @@
 import type { Attempt } from '../core/attempt.js';
-import { UsageError } from '../core/errors.js';
+import {
+  ANY,
+  choice,
+  inherit,
+  invalid,
+  readOptions,
+  show,
+  type InheritanceTable,
+  type Option,
+  type OptionTable,
+} from '../core/check.js';
 import {
   abandonedRule,
-  checkNames,
-  checkRemember,
-  COMMON_OPTION_NAMES,
-  parseChoice,
-  parseDuration,
+  COMMON_INHERITANCE,
+  COMMON_OPTIONS,
+  ON_ABANDONED,
+  REMEMBER,
   resolvePolicy,
-  show,
+  SCOPE,
+  TTL_IN_SECONDS,
   type CommonOptions,
   type Duration,
   type Remember,
@@ -49,19 +59,53 @@ export type TaskOptions<Task = TaskLike> = TaskDefaults<Task> & {
   payload?: (task: Task) => unknown;
 };
 
-export const TASK_DEFAULT_NAMES = [
-  ...COMMON_OPTION_NAMES,
-  ...['onDuplicate', 'prefix', 'scope', 'remember', 'onAbandoned'],
-];
-const TASK_OPTION_NAMES = [...TASK_DEFAULT_NAMES, 'key', 'name', 'payload'];
+export const TASK_DEFAULTS = {
+  ...COMMON_OPTIONS,
+  ttl: TTL_IN_SECONDS,
+  onDuplicate: choice('skip', 'fail', 'return-cached'),
+  // Undefined is the default here, as in the plain recipe.
+  prefix: ANY,
+  scope: SCOPE,
+  remember: REMEMBER,
+  onAbandoned: ON_ABANDONED,
+} satisfies OptionTable<TaskDefaults>;
+
+const KEY_OF_TASK: Option = {
+  check: (value, option) => {
+    if (typeof value === 'string' || typeof value === 'function') return value;
+    throw invalid(`${option} is ${show(value)}: give a string, or a function of the task`);
+  },
+};
+const PAYLOAD_OF_TASK: Option = {
+  check: (value, option) => {
+    if (typeof value === 'function') return value;
+    throw invalid(`${option} is ${show(value)}: give a function of the task`);
+  },
+  refusesUndefined: 'INVALID_OPTIONS',
+};
+
+export const TASK_OPTIONS = {
+  ...TASK_DEFAULTS,
+  key: { ...KEY_OF_TASK, refusesUndefined: 'INVALID_KEY' },
+  name: ANY,
+  payload: PAYLOAD_OF_TASK,
+} satisfies OptionTable<TaskOptions>;
+
+/** What becomes of the options of the middleware in the entry of a task. */
+export const TASK_INHERITANCE = {
+  ...COMMON_INHERITANCE,
+  onDuplicate: 'inherited',
+  prefix: 'inherited',
+  scope: 'inherited',
+  remember: 'inherited',
+  onAbandoned: 'inherited',
+} satisfies InheritanceTable<TaskDefaults>;
+
 const HOW: Record<NonNullable<TaskDefaults['onDuplicate']>, DuplicateAnswer> = {
   skip: 'skip',
   fail: 'fail',
   'return-cached': 'replay',
 };
-/** A ttl of so many seconds is over 41 days: whoever writes it means milliseconds. */
-const SUSPICIOUS_TTL_SECONDS = 3_600_000;
-
 /** Options, checked, over the middleware's defaults. */
 export interface TaskSettings {
   readonly options: TaskOptions;
@@ -71,51 +115,23 @@ export interface TaskSettings {
 }
 
 /**
- * @throws UsageError INVALID_OPTIONS
+ * The options of a task's entry, over those of its middleware, which are checked already.
+ * @throws UsageError INVALID_OPTIONS, INVALID_KEY
  */
 export function taskSettings(
   given: object,
   defaults: TaskDefaults,
   warn: (message: string) => void,
 ): TaskSettings {
-  checkNames('IdempotencyMiddleware', given, TASK_OPTION_NAMES);
-  const options = { ...defaults, ...withoutUndefined(given) } as TaskOptions;
-  if (typeof options.key !== 'string' && typeof options.key !== 'function') {
-    throw new UsageError(
-      'INVALID_OPTIONS',
-      `key is ${show(options.key)}: give a string, or a function of the task`,
-    );
-  }
-  return { options, ...parseTaskDefaults(options, warn) };
-}
-
-/**
- * Checks what may be given as a default and for a task alike.
- * @throws UsageError INVALID_OPTIONS
- */
-export function parseTaskDefaults(
-  options: TaskDefaults,
-  warn: (message: string) => void,
-): Omit<TaskSettings, 'options'> {
-  const { ttl, onDuplicate = 'skip', ...rest } = options;
-  if (typeof ttl === 'number' && ttl >= SUSPICIOUS_TTL_SECONDS) {
-    warn(
-      `twiceshy: ttl is ${ttl} seconds, which is ${Math.round(ttl / 86_400)} days; milliseconds were probably meant`,
-    );
-  }
-  checkRemember(options.remember);
-  const ttlMs = ttl === undefined ? {} : { ttl: parseDuration('ttl', ttl, 1_000) };
+  const where = 'IdempotencyMiddleware';
+  const note = (message: string) => warn(`twiceshy: ${message}`);
+  const own = readOptions<TaskOptions>(where, TASK_OPTIONS, given as TaskOptions, note);
+  KEY_OF_TASK.check(own.key, 'key');
+  const options = inherit(where, TASK_INHERITANCE, defaults, own);
   return {
-    policy: resolvePolicy({ ...pickCommon(rest), ...ttlMs }),
-    onDuplicate: HOW[parseChoice('onDuplicate', onDuplicate, ['skip', 'fail', 'return-cached'])],
+    options,
+    policy: resolvePolicy(options),
+    onDuplicate: HOW[options.onDuplicate ?? 'skip'],
     onAbandoned: abandonedRule(options.onAbandoned),
   };
-}
-
-function pickCommon(options: Record<string, unknown>): CommonOptions {
-  return Object.fromEntries(COMMON_OPTION_NAMES.map((name) => [name, options[name]]));
-}
-
-function withoutUndefined(options: object): object {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
 }

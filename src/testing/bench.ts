@@ -133,8 +133,10 @@ export class Bench {
 
 const FAILED = { status: 'FAILED', final: false, payload: 'why' } as const;
 
-export function freshKey(address = `contract:Task:${newToken()}-${++addresses}`): StoreKey {
-  return { address, digest: 'abc-_1' };
+export function freshKey(address?: string): StoreKey {
+  const key = `${newToken()}-${++addresses}`;
+  const parts = { prefix: 'contract', scope: undefined, operation: 'Task', key };
+  return { ...parts, address: address ?? `contract:Task:${key}`, digest: 'abc-_1' };
 }
 
 export function settlement(overrides: Partial<Settlement> = {}): Settlement {
@@ -148,10 +150,13 @@ export function settlement(overrides: Partial<Settlement> = {}): Settlement {
   };
 }
 
-/** The part of a record that does not depend on when it was looked at. */
+/** The part of a record that a claim and its release leave as it was, and that does not depend on when it was looked at. */
 export function lasting(record: StoredRecord | undefined): Partial<StoredRecord> {
   if (!record) return {};
-  const { status, final, token, fence, attempt, failures, payload, fingerprint, onAbandoned, createdAtMs } =
-    record;
-  return { status, final, token, fence, attempt, failures, payload, fingerprint, onAbandoned, createdAtMs };
+  const { status, final, token, attempt, failures, payload, fingerprint, onAbandoned, notes } = record;
+  const { createdAtMs, startedAtMs } = record;
+  return {
+    ...{ status, final, token, attempt, failures, payload, fingerprint, onAbandoned, notes },
+    ...{ createdAtMs, startedAtMs },
+  };
 }

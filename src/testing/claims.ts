@@ -22,20 +22,22 @@ export function describeClaims(test: ContractTest): void {
   });
 
   test('G1: a grant and the running record say the same', async (bench) => {
-    const lease = await bench.claim({ fingerprint: 'fingerprint-0123', onAbandoned: 'block' });
-    const { leaseEndsAtMs, createdAtMs, token, fence } = lease;
+    const notes = { traceparent: '00-trace-span-01', holder: 'host:1', facts: 'é "1"\n' };
+    const lease = await bench.claim({ fingerprint: 'fingerprint-0123456789', onAbandoned: 'block', notes });
+    const { leaseEndsAtMs, createdAtMs, startedAtMs, token, fence } = lease;
+    equal(startedAtMs, createdAtMs, 'when the first attempt was claimed');
     const first = { attempt: 1, failures: 0, previousToken: undefined, previousEnd: undefined, steps: [] };
     matches(lease, first, 'the grant');
     equal(leaseEndsAtMs - createdAtMs, bench.terms.leaseMs, 'the length of the lease');
     matches(await bench.refused(), {
       ...{ status: 'IN_PROGRESS', final: false, token, fence, attempt: 1, failures: 0 },
       ...{
-        fingerprint: 'fingerprint-0123',
+        fingerprint: 'fingerprint-0123456789',
         onAbandoned: 'block',
         payload: undefined,
         settledAtMs: undefined,
       },
-      ...{ createdAtMs, hitCount: 0, format: 'twiceshy' },
+      ...{ createdAtMs, startedAtMs, hitCount: 0, notes, restored: false, format: 'twiceshy' },
     });
   });
 

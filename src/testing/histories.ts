@@ -7,6 +7,11 @@ import { Model, type ModelRecord } from './model.js';
 import { historiesOf, type Act, type Outcome, type Who } from './acts.js';
 
 const LONGEST_MS = 110_000;
+const NOTES = {
+  traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
+  holder: 'höst:1',
+  facts: '{"a":"é\n"}',
+};
 
 export function describeHistories(test: ContractTest): void {
   test(
@@ -186,21 +191,13 @@ class History {
     const { status, final, isLive, payload, hitCount } = found;
     // Only a token that was withdrawn is ever answered with a tombstone, which looks like a failure of nobody's.
     if (status === 'TOMBSTONE') return { status: 'FAILED', final, isLive, payload };
-    const { token, fence, attempt, failures, fingerprint, onAbandoned, createdAtMs } = found;
+    const { token, fence, attempt, failures, fingerprint, onAbandoned, notes } = found;
+    const { createdAtMs, startedAtMs, previous } = found;
     return {
-      ...{
-        status,
-        final,
-        isLive,
-        payload,
-        token,
-        fence,
-        attempt,
-        failures,
-        fingerprint,
-        onAbandoned,
-        createdAtMs,
-      },
+      ...{ status, final, isLive, payload, token, fence, attempt, failures, fingerprint, onAbandoned, notes },
+      ...{ createdAtMs, startedAtMs },
+      // Over a tombstone a store may keep the mark of the token that was withdrawn, or drop it.
+      ...(previous && { restored: previous.end === 'withdrawn' }),
       ...(final && this.bench.terms.skip['hit counts'] === undefined ? { hitCount } : {}),
     };
   }
@@ -217,8 +214,9 @@ class History {
     const token = newToken();
     const isOdd = token < 'V';
     const terms = {
-      fingerprint: isOdd ? 'fingerprint-0123' : undefined,
+      fingerprint: isOdd ? 'fingerprint-0123456789' : undefined,
       onAbandoned: isOdd ? 'block' : 'retry',
+      notes: isOdd ? undefined : NOTES,
     } as const;
     const request = this.bench.request({ token, ...terms });
     return { request, lease: undefined, isKnown: false, end: undefined };
@@ -228,10 +226,10 @@ class History {
 /** What a grant says about a record that was just claimed. The link to a record that was forgotten may be kept. */
 function grantOf(record: ModelRecord | undefined): object {
   if (!record) return {};
-  const { token, fence, attempt, failures, createdAtMs, steps, previous } = record;
+  const { token, fence, attempt, failures, createdAtMs, startedAtMs, steps, previous } = record;
   const isLinked = previous && previous.end !== 'withdrawn';
   const links = isLinked ? { previousToken: previous.token, previousEnd: previous.end } : {};
-  return { token, fence, attempt, failures, createdAtMs, steps, ...links };
+  return { token, fence, attempt, failures, createdAtMs, startedAtMs, steps, ...links };
 }
 
 function outcomeOf({

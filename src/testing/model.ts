@@ -1,4 +1,10 @@
-import type { AbandonedRule, Lease, RecordedStep } from '../core/record.js';
+import {
+  settledNotes,
+  type AbandonedRule,
+  type Lease,
+  type Notes,
+  type RecordedStep,
+} from '../core/record.js';
 import type { ClaimRequest, Replacement, Settlement } from '../core/store.js';
 
 /** A record as the model thinks of it: without clocks, since a lease is live until something ends it. */
@@ -15,7 +21,9 @@ export interface ModelRecord {
   readonly failures: number;
   readonly fingerprint: string | undefined;
   readonly onAbandoned: AbandonedRule;
+  readonly notes: Notes | undefined;
   readonly createdAtMs: number;
+  readonly startedAtMs: number;
   readonly payload: string | undefined;
   readonly steps: readonly RecordedStep[];
   readonly hitCount: number;
@@ -48,12 +56,15 @@ export class Model {
   }
 
   /** The record that a granted claim makes; its fence and creation are the store's. */
-  granted(request: ClaimRequest, { fence, createdAtMs }: Pick<Lease, 'fence' | 'createdAtMs'>): ModelRecord {
+  granted(
+    request: ClaimRequest,
+    { fence, createdAtMs, startedAtMs }: Pick<Lease, 'fence' | 'createdAtMs' | 'startedAtMs'>,
+  ): ModelRecord {
     const prior = this.record;
     const replaced = prior?.status === 'TOMBSTONE' ? undefined : prior;
-    const { token, fingerprint, onAbandoned } = request;
+    const { token, fingerprint, onAbandoned, notes } = request;
     this.record = {
-      ...{ ...RUNNING, token, fence, fingerprint, onAbandoned },
+      ...{ ...RUNNING, token, fence, fingerprint, onAbandoned, notes, startedAtMs },
       previous: replaced && { token: replaced.token, end: endOf(replaced) },
       attempt: (replaced?.attempt ?? 0) + 1,
       failures: prior?.failures ?? 0,
@@ -101,6 +112,7 @@ export class Model {
       failures,
       payload: value,
       steps,
+      notes: settledNotes(ended.notes),
       isLive: false,
       prior: undefined,
     };
@@ -111,7 +123,7 @@ export class Model {
     const found = this.record;
     const own = this.#own(token);
     const previous = { token, end: 'withdrawn' } as const;
-    if (own?.prior) this.record = { ...own.prior, previous };
+    if (own?.prior) this.record = { ...own.prior, previous, fence: own.fence };
     else if (own || !found) this.record = { ...TOMBSTONE, token, failures: own?.failures ?? 0 };
     else if (found.token !== token && !found.final && !found.isLive) this.record = { ...found, previous };
     return own !== undefined;
@@ -128,7 +140,8 @@ export class Model {
     } else {
       const { token, status, final, payload } = replacement;
       const cleared = { isLive: false, steps: [], hitCount: 0, prior: undefined };
-      this.record = { ...found, ...cleared, token, status, final, payload, previous };
+      const notes = settledNotes(found.notes);
+      this.record = { ...found, ...cleared, notes, token, status, final, payload, previous };
     }
     return 'done';
   }
@@ -159,7 +172,9 @@ const TOMBSTONE: ModelRecord = {
     failures: 0,
     fingerprint: undefined,
     onAbandoned: 'retry',
+    notes: undefined,
     createdAtMs: 0,
+    startedAtMs: 0,
     steps: [],
     prior: undefined,
   },
@@ -178,11 +193,12 @@ const hasStep = (steps: readonly RecordedStep[], { name }: RecordedStep): boolea
 
 /** The record as its owner knows it, written where nothing or something older stands. */
 function written(lease: Lease): ModelRecord {
-  const { token, fence, attempt, failures, fingerprint, onAbandoned, createdAtMs, steps } = lease;
-  const { previousToken, previousEnd } = lease;
+  const { token, fence, attempt, failures, fingerprint, onAbandoned, notes, steps } = lease;
+  const { createdAtMs, startedAtMs, previousToken, previousEnd } = lease;
   return {
     ...RUNNING,
-    ...{ token, fence, attempt, failures, fingerprint, onAbandoned, createdAtMs, steps, prior: undefined },
+    ...{ token, fence, attempt, failures, fingerprint, onAbandoned, notes, createdAtMs, startedAtMs },
+    ...{ steps, prior: undefined },
     previous: previousToken && previousEnd ? { token: previousToken, end: previousEnd } : undefined,
   };
 }

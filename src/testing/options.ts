@@ -1,5 +1,13 @@
-import { UsageError } from '../core/errors.js';
-import { checkNames, parseDuration, show } from '../core/options.js';
+import {
+  ANY,
+  checkNames,
+  COUNT,
+  DURATION,
+  invalid,
+  readOptions,
+  show,
+  type OptionTable,
+} from '../core/check.js';
 import type { LeaseStore } from '../core/store.js';
 import type { TestRunner } from './runner.js';
 
@@ -63,41 +71,35 @@ export interface ContractTerms {
   readonly seed: number | undefined;
 }
 
-const NAMES = ['skip', 'leaseMs', 'shortLeaseMs', 'unsettledMs', 'patienceMs', 'histories', 'seed', 'runner'];
+export const CONTRACT_OPTIONS = {
+  skip: { check: checkSkip },
+  leaseMs: DURATION,
+  shortLeaseMs: DURATION,
+  unsettledMs: DURATION,
+  patienceMs: DURATION,
+  histories: COUNT,
+  seed: { check: checkSeed },
+  runner: ANY,
+} satisfies OptionTable<ContractOptions>;
 
 /** @throws UsageError INVALID_OPTIONS */
-export function checkOptions(options: ContractOptions): ContractTerms {
-  checkNames('describeStoreContract()', options, NAMES);
-  const {
-    skip = {},
-    leaseMs = 60_000,
-    shortLeaseMs = 50,
-    unsettledMs = 60_000,
-    patienceMs = 5_000,
-  } = options;
-  const { histories = 100, seed } = options;
-  checkNames('skip', skip, CONTRACT_PARTS);
-  for (const [part, reason] of Object.entries(skip)) {
+export function checkOptions(given: ContractOptions): ContractTerms {
+  const options = readOptions<ContractOptions>('describeStoreContract()', CONTRACT_OPTIONS, given);
+  const { skip = {}, leaseMs = 60_000, shortLeaseMs = 50, unsettledMs = 60_000 } = options;
+  const { patienceMs = 5_000, histories = 100, seed } = options;
+  return { skip, leaseMs, shortLeaseMs, unsettledMs, patienceMs, histories, seed };
+}
+
+function checkSkip(skip: unknown, option: string): object {
+  checkNames(option, skip, Object.fromEntries(CONTRACT_PARTS.map((part) => [part, ANY])));
+  for (const [part, reason] of Object.entries(skip as object)) {
     if (typeof reason === 'string' && reason.trim() !== '') continue;
     throw invalid(`skip["${part}"] is ${show(reason)}: give the reason, which is printed`);
   }
-  if (!Number.isInteger(histories) || histories < 1) {
-    throw invalid(
-      `histories is ${show(histories)}: it is a whole number of at least 1; skip leaves them out`,
-    );
-  }
-  if (seed !== undefined && !Number.isInteger(seed)) {
-    throw invalid(`seed is ${show(seed)}: it is the whole number that a failed run has printed`);
-  }
-  return {
-    skip,
-    leaseMs: parseDuration('leaseMs', leaseMs),
-    shortLeaseMs: parseDuration('shortLeaseMs', shortLeaseMs),
-    unsettledMs: parseDuration('unsettledMs', unsettledMs),
-    patienceMs: parseDuration('patienceMs', patienceMs),
-    histories,
-    seed,
-  };
+  return skip as object;
 }
 
-const invalid = (message: string) => new UsageError('INVALID_OPTIONS', message);
+function checkSeed(seed: unknown, option: string): number {
+  if (Number.isInteger(seed)) return seed as number;
+  throw invalid(`${option} is ${show(seed)}: it is the whole number that a failed run has printed`);
+}

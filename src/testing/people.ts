@@ -55,12 +55,12 @@ export function describePeople(test: ContractTest): void {
   });
 
   test('an abandoned record is resolved by hand, and its late owner changes nothing', async (bench) => {
-    const lost = await bench.abandoned({ fingerprint: 'fingerprint-0123' });
+    const lost = await bench.abandoned({ fingerprint: 'fingerprint-0123456789' });
     const token = newToken();
     equal(await bench.override({ ...BY_HAND, token }), 'done');
     const record = await bench.refused();
     matches(record, { status: 'COMPLETED', final: true, token, attempt: 1, payload: 'by hand' });
-    matches(record, { fingerprint: 'fingerprint-0123', createdAtMs: lost.createdAtMs });
+    matches(record, { fingerprint: 'fingerprint-0123456789', createdAtMs: lost.createdAtMs });
     greater(record.fence, lost.fence, 'the fence');
     equal(await bench.settle(lost, { payload: 'late' }), false, 'a late settling');
     equal(await bench.renew(lost), false, 'a late renewal');

@@ -58,18 +58,50 @@ export function describeRecords(test: ContractTest): void {
   });
 
   test('a settled record says when, until when, and in which attempt', async (bench) => {
-    const lease = await bench.claim({ fingerprint: 'fingerprint-0123' });
+    const lease = await bench.claim({ fingerprint: 'fingerprint-0123456789' });
     await bench.settle(lease, { retentionMs: 60_000 });
     const record = await bench.read();
     const { token, fence, createdAtMs } = lease;
     matches(record, {
-      ...{ status: 'COMPLETED', final: true, token, fence, attempt: 1, failures: 0, createdAtMs },
-      ...{ fingerprint: 'fingerprint-0123', leaseRemainingMs: 0, format: 'twiceshy' },
+      ...{
+        status: 'COMPLETED',
+        final: true,
+        token,
+        fence,
+        attempt: 1,
+        failures: 0,
+        createdAtMs,
+        restored: false,
+      },
+      ...{ fingerprint: 'fingerprint-0123456789', leaseRemainingMs: 0, format: 'twiceshy' },
     });
     const settledAtMs = record?.settledAtMs ?? 0;
     greater(settledAtMs, createdAtMs - 1, 'when it was settled');
     const offMs = Math.abs((record?.expiresAtMs ?? 0) - settledAtMs - 60_000);
     greater(100, offMs, 'how far its expiry is from its retention');
+  });
+
+  test('notes: what was asked and the trace stay with the outcome, who holds it goes', async (bench) => {
+    const kept = { traceparent: '00-trace-span-01', facts: '漢 "1"' };
+    const lease = await bench.claim({ notes: { ...kept, holder: 'host:1' } });
+    matches(await bench.read(), { notes: { ...kept, holder: 'host:1' } });
+    await bench.settle(lease);
+    matches(await bench.read(), { notes: kept });
+    const held = bench.elsewhere();
+    await held.settle(await held.claim({ notes: { holder: 'host:1' } }));
+    matches(await held.read(), { notes: undefined });
+    const lost = bench.elsewhere();
+    await lost.renew(lease);
+    matches(await lost.read(), { notes: { ...kept, holder: 'host:1' }, startedAtMs: lease.startedAtMs });
+  });
+
+  test('a takeover says when its own attempt began, and when the first one did', async (bench) => {
+    const first = await bench.abandoned();
+    const second = await bench.claim({ replacing: first.token });
+    matches(second, { createdAtMs: first.createdAtMs }, 'the grant');
+    greater(second.startedAtMs, first.startedAtMs, 'when the second attempt began');
+    await bench.settleFailed(second);
+    matches(await bench.read(), { createdAtMs: first.createdAtMs, startedAtMs: second.startedAtMs });
   });
 
   test(

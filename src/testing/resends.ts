@@ -140,10 +140,27 @@ export function describeReleases(test: ContractTest): void {
     equal(await bench.release(second.token), true, 'the release');
     const after = await bench.read();
     equal(lasting(after), lasting(before), 'the record');
+    matches(after, { restored: true, fence: second.fence });
     const movedMs = Math.abs((after?.expiresAtMs ?? 0) - (before?.expiresAtMs ?? 0));
     greater(100, movedMs, 'how far the expiry was moved');
     await bench.refused({ token: second.token, replacing: first.token });
     matches(await bench.claim({ replacing: first.token }), { attempt: 2, failures: 1 }, 'the grant');
+  });
+
+  test('G5: after a release the next attempt has a higher fence than the one that was undone', async (bench) => {
+    const first = await bench.failed();
+    const second = await bench.claim({ replacing: first.token });
+    await bench.release(second.token);
+    matches(await bench.read(), { token: first.token, fence: second.fence });
+    greater((await bench.claim({ replacing: first.token })).fence, second.fence, 'the fence');
+  });
+
+  test('G3: the owner of a restored record settles it under the fence that it has now', async (bench) => {
+    const first = await bench.abandoned();
+    const second = await bench.claim({ replacing: first.token });
+    await bench.release(second.token);
+    equal(await bench.settle(first), true, 'the late settling of its owner');
+    matches(await bench.read(), { status: 'COMPLETED', token: first.token, fence: second.fence });
   });
 
   test('a release restores an abandoned record, which is abandoned still', async (bench) => {

@@ -96,7 +96,7 @@ export function describeStaleWriters(test: ContractTest): void {
   test('G10: two identities never share a record: another digest is refused', async (bench) => {
     const { store, key } = bench;
     const lease = await bench.claim();
-    const other = { address: key.address, digest: 'zzzzzz' };
+    const other = { ...key, digest: 'zzzzzz' };
     const takeover = (): Promise<unknown> => store.claim(other, bench.request({ replacing: lease.token }));
     await rejects(takeover(), 'INVALID_KEY', 'a claim');
     await rejects(store.read(other), 'INVALID_KEY', 'a read');

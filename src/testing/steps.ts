@@ -92,11 +92,16 @@ export function describeSteps(test: ContractTest): void {
   });
 
   test('G3: over absence a step writes the record anew, with the steps of the lease and this one', async (bench) => {
-    const lease = { ...(await bench.claim({ fingerprint: 'fingerprint-0123' })), steps: [CHARGE] };
+    const lease = { ...(await bench.claim({ fingerprint: 'fingerprint-0123456789' })), steps: [CHARGE] };
     const lost = bench.elsewhere();
     await record(lost, lease, MAIL);
     const { token, fence } = lease;
-    matches(await lost.read(), { status: 'IN_PROGRESS', token, fence, fingerprint: 'fingerprint-0123' });
+    matches(await lost.read(), {
+      status: 'IN_PROGRESS',
+      token,
+      fence,
+      fingerprint: 'fingerprint-0123456789',
+    });
     equal((await expired(lost, lease)).steps, [CHARGE, MAIL], 'the steps');
   });
 

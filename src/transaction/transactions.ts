@@ -1,12 +1,34 @@
+import { Adapter } from '../adapter.js';
 import { enterAttempt, holdsKey } from '../attempt.js';
 import type { IdempotencyOptions, RunOptions } from '../api.js';
 import { RunningAttempt, type Attempt } from '../core/attempt.js';
 import { isIdempotencyError, StoreError, UsageError, type IdempotencyError } from '../core/errors.js';
-import { checkNames, COMMON_OPTION_NAMES, DEFAULT_NAME, DEFAULT_PREFIX } from '../core/options.js';
+import {
+  ANY,
+  BOOLEAN,
+  inherit,
+  OBJECT,
+  readOptions,
+  type InheritanceTable,
+  type OptionTable,
+} from '../core/check.js';
+import {
+  checkWork,
+  COMMON_INHERITANCE,
+  COMMON_OPTIONS,
+  FIXED_SCOPE,
+  ON_ABANDONED,
+  PAYLOAD,
+  PEPPER,
+  PREFIX,
+  REMEMBER,
+  requireName,
+  SIGNAL,
+} from '../core/options.js';
 import type { LeaseStore } from '../core/store.js';
-import { createIdempotency, type Idempotency } from '../idempotency.js';
-import { droppedMembers, inLogs, warnThrough } from '../logging.js';
-import { checkKey, composeNamespace, storedScope, storeKey } from '../keys/index.js';
+import { runWith } from '../idempotency.js';
+import { droppedMembers, inLogs, KEYS_IN_LOGS, onceEach, warnThrough } from '../logging.js';
+import { checkKey } from '../keys/index.js';
 
 /** What a query came to. */
 export interface TransactionResult<Row> {
@@ -49,12 +71,53 @@ export interface TransactionalStore extends LeaseStore {
 }
 
 /** The store bounds its own calls: no COMMIT is given up half-way. */
-const UNBOUNDED = '1h';
-/** As run() has it: both share their records. */
+const UNBOUNDED_MS = 3_600_000;
+
+const { onStoreError: _, storeTimeout: _2, ...COMMON } = COMMON_OPTIONS;
+const { onStoreError: _3, storeTimeout: _4, ...COMMON_INHERITED } = COMMON_INHERITANCE;
+const SHARED = {
+  ...COMMON,
+  prefix: PREFIX,
+  name: ANY,
+  scope: FIXED_SCOPE,
+  remember: REMEMBER,
+};
+
+export const TRANSACTION_OPTIONS = {
+  ...SHARED,
+  payload: PAYLOAD,
+  signal: SIGNAL,
+  onAbandoned: ON_ABANDONED,
+} satisfies OptionTable<TransactionOptions<never>>;
+
+export const TRANSACTION_DEFAULTS = {
+  ...SHARED,
+  requireScope: BOOLEAN,
+  codec: OBJECT,
+  pepper: PEPPER,
+  logger: OBJECT,
+  keysInLogs: KEYS_IN_LOGS,
+} satisfies OptionTable<TransactionDefaults>;
+
+/** What becomes of the options that all transactions have in common. */
+export const TRANSACTION_INHERITANCE = {
+  ...COMMON_INHERITED,
+  prefix: 'inherited',
+  name: 'inherited',
+  scope: 'inherited',
+  remember: 'inherited',
+  requireScope: 'kept',
+  codec: 'kept',
+  pepper: 'kept',
+  logger: 'kept',
+  keysInLogs: 'kept',
+} satisfies InheritanceTable<TransactionDefaults>;
 
 /** The transactional mode: the engine, on a store whose records are visible once they are committed. */
 export class Transactions {
-  readonly #idempotency: Idempotency;
+  readonly #adapter: Adapter;
+  readonly #defaults: TransactionDefaults;
+  readonly #note: (message: string) => void;
 
   /**
    * @param plain the store as everybody else has it
@@ -63,14 +126,19 @@ export class Transactions {
   constructor(
     private readonly plain: LeaseStore,
     private readonly store: TransactionalStore,
-    private readonly defaults: TransactionDefaults = {},
+    defaults: TransactionDefaults = {},
   ) {
-    checkNames('transactions', defaults, DEFAULT_NAMES);
+    const notes: string[] = [];
+    const read = readOptions('transactions', TRANSACTION_DEFAULTS, defaults, (note) => notes.push(note));
+    this.#defaults = read;
     // Silent, since its words for a lost lease are not true of a transaction, and every caller gets the reason as an error.
-    this.#idempotency = createIdempotency({ ...defaults, store, storeTimeout: UNBOUNDED, logger: {} });
-    const warn = warnThrough(defaults.logger);
-    const { keysInLogs } = defaults;
-    this.#idempotency.on('no-value', (told) => {
+    const requireScope = read.requireScope === true || plain.requiresScope === true;
+    this.#adapter = new Adapter({ ...read, requireScope, store, storeTimeout: UNBOUNDED_MS, logger: {} });
+    const { keysInLogs } = read;
+    const warn = warnThrough(read.logger);
+    this.#note = onceEach((message) => warn(`twiceshy: ${message}`));
+    notes.forEach(this.#note);
+    this.#adapter.events.on('no-value', (told) => {
       const detail = inLogs(told, keysInLogs);
       const { name, key, path = 'it' } = detail;
       warn(
@@ -78,7 +146,7 @@ export class Transactions {
         detail,
       );
     });
-    this.#idempotency.on('dropped-members', (told) => {
+    this.#adapter.events.on('dropped-members', (told) => {
       const detail = inLogs(told, keysInLogs);
       warn(`twiceshy: ${detail.name} "${detail.key}" ${droppedMembers(detail)}`, detail);
     });
@@ -87,14 +155,15 @@ export class Transactions {
   async run<T>(
     key: string,
     work: (tx: Transaction) => T | Promise<T>,
-    options: TransactionOptions<T>,
+    given: TransactionOptions<T>,
   ): Promise<T> {
-    checkNames('transaction()', options, OPTION_NAMES);
-    const { prefix = DEFAULT_PREFIX, name = DEFAULT_NAME, scope } = { ...this.defaults, ...options };
-    const place = storeKey(
-      composeNamespace({ prefix, scope: storedScope(this.defaults.pepper, scope), name }),
-      checkKey(key),
-    );
+    const where = 'transaction()';
+    const own = readOptions<TransactionOptions<T>>(where, TRANSACTION_OPTIONS, given, this.#note);
+    const options = inherit(where, TRANSACTION_INHERITANCE, this.#defaults, own);
+    checkWork(work);
+    const { prefix, scope } = options;
+    const name = requireName(where, options.name);
+    const place = this.#adapter.place(checkKey(key), { prefix, name, scope });
     if (holdsKey(this.plain, place)) {
       const why = 'the work that runs under this key runs the same key again; it would wait for itself';
       throw new UsageError('INVALID_KEY', `${name} "${key}": ${why}`);
@@ -112,7 +181,7 @@ export class Transactions {
       }
     };
     try {
-      return await this.#idempotency.run(key, inTransaction, options);
+      return await runWith(this.#adapter, where, key, inTransaction, options);
     } catch (error) {
       // Where nothing of the attempt was kept, the engine looks for what else stands there; the session knows why.
       if (session?.failure && error !== thrown) throw session.failure;
@@ -128,13 +197,6 @@ export class Transactions {
     });
   }
 }
-
-const SHARED_NAMES = [
-  ...COMMON_OPTION_NAMES.filter((name) => name !== 'onStoreError' && name !== 'storeTimeout'),
-  ...['prefix', 'name', 'scope', 'remember'],
-];
-const OPTION_NAMES = [...SHARED_NAMES, 'payload', 'signal', 'onAbandoned'];
-const DEFAULT_NAMES = [...SHARED_NAMES, 'codec', 'logger', 'pepper', 'keysInLogs'];
 
 function transactionOf(attempt: Attempt, session: Session): Transaction {
   return {

@@ -58,7 +58,7 @@ export function shopsOn(start: StartServer): OpenShop {
   return async ({ handler = () => ({ status: 201, body: '{}' }), routes, options = {}, on } = {}) => {
     let runs = 0;
     const store = new FaultyStore(on ?? new InMemoryStore());
-    const idempotency = createIdempotency({ store, logger: {} });
+    const idempotency = createIdempotency({ name: 'run', store, logger: {} });
     const counted =
       (each: Handler): Handler =>
       (call) => {

@@ -12,13 +12,26 @@ export interface RecordPlace {
 
 /**
  * Where the records of a route are, for `idempotency.get(key, recordOf(...))`, `resolve` and `forget`.
- * @param request the method, the full route path as the framework knows it (`/shops/:id/orders`), and what `scope`
- * answered for the caller; leave that out where scope is `'shared'`
+ * @param request the method, the full route path as the framework knows it (`/shops/:id/orders`), what `scope`
+ * answered for the caller (leave that out where scope is `'shared'`), and as `tenant` the `scope` of the `idempotency` that
+ * the adapter was given, if that has one
  */
-export function recordOf(request: { method: string; route: string; scope?: string | number }): RecordPlace {
+export function recordOf(request: {
+  method: string;
+  route: string;
+  scope?: string | number;
+  tenant?: string;
+}): RecordPlace {
   const name = recordName(request.method, request.route);
-  // Hashed, since it may be an API key, and addresses are read by people and written to logs.
-  return request.scope === undefined ? { name } : { name, scope: hashKey('scope', String(request.scope)) };
+  const { scope, tenant } = request;
+  if (scope === undefined) return tenant === undefined ? { name } : { name, scope: tenant };
+  // Hashed, since it may be an API key, and addresses are read by people and written to logs. Callers of two tenants are
+  // two, whatever they are called.
+  const caller = String(scope);
+  return {
+    name,
+    scope: tenant === undefined ? hashKey('scope', caller) : hashKey('scope', tenant, caller),
+  };
 }
 
 /** A name holds no colon and is short; two routes never have the same one. */
@@ -39,9 +52,13 @@ function escape(unit: string): string {
  */
 export function checkScope(given: unknown): string | undefined {
   if (given === undefined || given === null || given === '') return undefined;
-  const text = typeof given === 'number' ? String(given) : given;
+  // Beyond the safe integers, two callers may have one number.
+  const text = Number.isSafeInteger(given) ? String(given as number) : given;
   if (typeof text !== 'string')
-    throw new UsageError('INVALID_OPTIONS', `scope() answered a ${typeof given}: a string names the caller`);
+    throw new UsageError(
+      'INVALID_OPTIONS',
+      `scope() answered a ${typeof given}: a string, or a safe integer, names the caller`,
+    );
   try {
     // The same care as for keys: a missing value turned into text would be shared by all who miss it.
     checkKey(text.slice(0, 512));

@@ -1,9 +1,10 @@
+import type { Adapter } from '../../adapter.js';
 import type { Attempt } from '../../core/attempt.js';
+import { isNothing, show } from '../../core/check.js';
 import { isIdempotencyError, UsageError, type IdempotencyError } from '../../core/errors.js';
-import { IN_DOUBT_RETENTION_MS, show, type FailureVerdict } from '../../core/options.js';
+import { IN_DOUBT_RETENTION_MS, type FailureVerdict } from '../../core/options.js';
 import { failureOutcome, isVerdict, type Answer, type Outcome } from '../../core/outcome.js';
 import type { StoredRecord } from '../../core/record.js';
-import type { Idempotency } from '../../idempotency.js';
 import { checkScope, recordOf, type RecordPlace } from './address.js';
 import { isSavedAnswer, type Answered, type Handled, type SavedAnswer } from './answer.js';
 import { parseKeyHeader } from './header.js';
@@ -62,8 +63,8 @@ const protectedRequests = (holder[PROTECTED] ??= new WeakSet());
 export class Exchange<Req extends object> {
   constructor(readonly settings: HttpSettings<Req>) {}
 
-  get #idempotency(): Idempotency {
-    return this.settings.idempotency;
+  get #adapter(): Adapter {
+    return this.settings.adapter;
   }
 
   concerns(method: string): boolean {
@@ -101,13 +102,26 @@ export class Exchange<Req extends object> {
     const scope = given.scope === 'shared' ? undefined : checkScope(await given.scope(request));
     if (scope === undefined && given.scope !== 'shared') return this.#problem('IDEMPOTENCY_SCOPE_MISSING');
     const route = given.route ? given.route(request) : facts.route;
-    const place = recordOf({ method: facts.method, route, ...(scope !== undefined && { scope }) });
-    return { key: parsed.key, place, payload: await this.#payload(request, facts) };
+    const tenant = this.#adapter.given.scope;
+    const place = recordOf({
+      method: facts.method,
+      route,
+      ...(scope !== undefined && { scope }),
+      ...(tenant !== undefined && { tenant }),
+    });
+    const payload = await this.#payload(request, facts);
+    if (payload !== undefined) return { key: parsed.key, place, payload };
+    const detail = 'The request lacks what a retry of it would be recognised by.';
+    return this.#problem('IDEMPOTENCY_KEY_INVALID', { detail });
   }
 
+  /** Undefined where `fingerprint` gave nothing: a client alone may bring that about, and must not switch the comparison off. */
   async #payload(request: Req, { method, path, query, body }: Facts): Promise<unknown> {
     const { fingerprint } = this.settings.given;
-    if (fingerprint) return { chosen: await fingerprint(request) };
+    if (fingerprint) {
+      const chosen = await fingerprint(request);
+      return isNothing(chosen) ? undefined : { chosen };
+    }
     return { method, path, query, body: await body() };
   }
 
@@ -123,7 +137,7 @@ export class Exchange<Req extends object> {
     const left = new AbortController();
     // Once the handler runs, it runs to its end, and its answer is recorded for the retry.
     facts.onGone(() => hasStarted || left.abort());
-    const answer = await this.#idempotency.answer<SavedAnswer>({
+    const answer = await this.#adapter.answer<SavedAnswer>({
       ...place,
       key,
       prefix: given.prefix,
@@ -132,17 +146,15 @@ export class Exchange<Req extends object> {
       onDuplicate: 'replay',
       onAbandoned: rule,
       signal: left.signal,
-      work: async (attempt) => {
-        hasStarted = true;
-        return this.#outcomeOf(await work(attempt));
-      },
+      onStart: () => (hasStarted = true),
+      work: async (attempt) => this.#outcomeOf(await work(attempt)),
       reconcile:
         typeof onAbandoned === 'function'
           ? async (attempt) => reconciled(await onAbandoned(attempt, request))
           : undefined,
     });
     // A lost lease ends otherwise: then another outcome than the handler's is recorded.
-    if (answer.kind === 'ran' && hasStarted) return { kind: 'own' };
+    if (answer.kind === 'ran' && answer.by === 'work') return { kind: 'own' };
     return this.#replyTo(answer, key, place);
   }
 
@@ -192,7 +204,7 @@ export class Exchange<Req extends object> {
 
   #replayRecord(record: StoredRecord): Reply {
     try {
-      return this.#replay(this.#idempotency.decode(record), record.status);
+      return this.#replay(this.#adapter.decode(record), record.status);
     } catch (error) {
       if (isIdempotencyError(error)) return this.#problem(error.code);
       throw error;
@@ -219,7 +231,7 @@ export class Exchange<Req extends object> {
     const { code } = error;
     if (code === 'CONCURRENT_REQUEST' || code === 'IDEMPOTENCY_TIMEOUT')
       return this.#problem(code, { retryAfterSeconds: await this.#secondsToLeaseEnd(key, place) });
-    if (code === 'STORE_UNAVAILABLE' || code === 'LEASE_LOST')
+    if (code === 'STORE_UNAVAILABLE' || code === 'LEASE_LOST' || code === 'RECORD_TOO_NEW')
       return this.#problem(code, { retryAfterSeconds: LEAST_RETRY_SECONDS });
     return this.#problem(code);
   }
@@ -227,8 +239,7 @@ export class Exchange<Req extends object> {
   /** A hint for the client: how long the first request holds the key if it never says another word. */
   async #secondsToLeaseEnd(key: string, place: RecordPlace): Promise<number> {
     const { policy, rule, given } = this.settings;
-    const where = given.prefix === undefined ? place : { ...place, prefix: given.prefix };
-    const record = await this.#idempotency.get(key, where).catch(() => undefined);
+    const record = await this.#adapter.get(key, { ...place, prefix: given.prefix }).catch(() => undefined);
     if (record?.status !== 'IN_PROGRESS') return LEAST_RETRY_SECONDS;
     const retentionMs = rule === 'retry' ? policy.ttlMs : IN_DOUBT_RETENTION_MS;
     const remainingMs = Math.min(record.expiresAt - retentionMs - Date.now(), policy.leaseMs);

@@ -1,20 +1,38 @@
-import type { IdempotencyOptions } from '../../api.js';
+import type { Adapter } from '../../adapter.js';
+import type { Idempotency, IdempotencyOptions } from '../../api.js';
 import type { Attempt } from '../../core/attempt.js';
-import { UsageError } from '../../core/errors.js';
+import {
+  ANY,
+  BOOLEAN,
+  FUNCTION,
+  inherit,
+  invalid,
+  OBJECT,
+  parseCount,
+  readOptions,
+  show,
+  type InheritanceTable,
+  type OptionTable,
+} from '../../core/check.js';
 import {
   abandonedRule,
-  checkNames,
-  COMMON_OPTION_NAMES,
+  checkScoped,
+  COMMON_INHERITANCE,
+  COMMON_OPTIONS,
+  LEASE_STORE,
+  ON_ABANDONED,
+  PREFIX,
+  REQUEST_POLICY,
   resolvePolicy,
-  show,
+  SCOPE,
   type CommonOptions,
   type FailureVerdict,
   type RunPolicy,
 } from '../../core/options.js';
 import type { AbandonedRule } from '../../core/record.js';
 import type { LeaseStore } from '../../core/store.js';
-import { createIdempotency, type Idempotency } from '../../idempotency.js';
-import { warnThrough } from '../../logging.js';
+import { adapterOf, createIdempotency } from '../../idempotency.js';
+import { KEYS_IN_LOGS, warnThrough } from '../../logging.js';
 import { headerFilter, NEVER_REPLAYED } from './answer.js';
 
 /** A function of the request, which may be annotated with the framework's own, richer type. */
@@ -34,11 +52,17 @@ export type ReconciledRequest = 'run' | ReconciledAnswer;
 export interface HttpOptions<Req> extends CommonOptions {
   /** Where the records are; or give `idempotency`. */
   store?: LeaseStore;
-  /** What `createIdempotency` made: its store, its events, and its options as defaults. */
+  /**
+   * What `createIdempotency` made: its store, its events, and its options as defaults. Its `scope` holds as well as the one
+   * given here. Its `remember`, which is about failures, is refused, unless one is given here, which is about answers. Its
+   * `name` is not used: a record belongs to a route.
+   */
   idempotency?: Idempotency;
   /**
-   * Whose keys these are: a name for the caller (a user, an API key), since otherwise whoever guesses a key reads
-   * another's answer; or the word `'shared'`. A request without a name is refused with 403. Stored as a hash.
+   * Whose keys these are: a name for the caller (a user, an API key; a number is a safe integer), since otherwise whoever
+   * guesses a key reads another's answer; or the word `'shared'`. A request without a name is refused with 403. Stored as a
+   * hash. Where `idempotency` has a scope, the tenant's, callers are told apart within it: both are part of what is stored,
+   * and `'shared'` means shared by all callers of that tenant.
    */
   scope: 'shared' | OfRequest<Req, CallerName | Promise<CallerName>>;
   /** Whether a request without a key is refused with 400; else it runs unprotected. @default true */
@@ -56,7 +80,7 @@ export interface HttpOptions<Req> extends CommonOptions {
    * @default the route's pattern where the framework tells it, else the path
    */
   route?: OfRequest<Req, string>;
-  /** What must be equal in a retry, in the place of path, query and body. @default none */
+  /** What must be equal in a retry, in the place of path, query and body; nothing is refused. @default none */
   fingerprint?: OfRequest<Req, unknown>;
   /**
    * Which answers are remembered: `true` or `false` by status, or a verdict; undefined leaves it to the default.
@@ -74,6 +98,8 @@ export interface HttpOptions<Req> extends CommonOptions {
   docs?: string;
   /** Stands first in every address. Two services on one Redis need two. @default 'idempotency' */
   prefix?: string;
+  /** Whether `'shared'` is refused where `idempotency` has no scope either. @default false, or what instance or store say */
+  requireScope?: boolean;
   /** Any subset of debug, info, warn, error; only with `store`. @default warnings go to process.emitWarning */
   logger?: IdempotencyOptions['logger'];
   /** Only with `store`: what is recorded of errors, and `redact`, which is also given answers. @default see CodecOptions */
@@ -85,7 +111,7 @@ type CallerName = string | number | null | undefined;
 
 /** {@link HttpOptions}, checked. */
 export interface HttpSettings<Req> {
-  readonly idempotency: Idempotency;
+  readonly adapter: Adapter;
   readonly policy: RunPolicy;
   readonly rule: AbandonedRule;
   readonly given: HttpOptions<Req>;
@@ -97,110 +123,130 @@ export interface HttpSettings<Req> {
   readonly warn: (message: string, detail?: unknown) => void;
 }
 
-const OPTION_NAMES: readonly string[] = [
-  ...COMMON_OPTION_NAMES,
-  ...[
-    'store',
-    'idempotency',
-    'scope',
-    'required',
-    'methods',
-    'header',
-    'bareKeys',
-    'skip',
-    'route',
-    'fingerprint',
-  ],
-  ...[
-    'remember',
-    'onAbandoned',
-    'replayHeaders',
-    'maxBodyBytes',
-    'docs',
-    'prefix',
-    'logger',
-    'codec',
-    'keysInLogs',
-  ],
-];
+export const HTTP_OPTIONS = {
+  ...COMMON_OPTIONS,
+  store: LEASE_STORE,
+  idempotency: ANY,
+  scope: { ...SCOPE, check: checkScopeOption },
+  requireScope: BOOLEAN,
+  required: BOOLEAN,
+  methods: { check: checkMethods },
+  header: { check: (value, option) => checkTokens(option, [value])[0] },
+  bareKeys: BOOLEAN,
+  skip: FUNCTION,
+  route: FUNCTION,
+  fingerprint: { ...FUNCTION, refusesUndefined: 'INVALID_OPTIONS' },
+  remember: FUNCTION,
+  onAbandoned: ON_ABANDONED,
+  replayHeaders: { check: checkReplayHeaders },
+  maxBodyBytes: { check: (value, option) => parseCount(option, value, 0) },
+  docs: { check: checkText },
+  prefix: PREFIX,
+  logger: OBJECT,
+  codec: OBJECT,
+  keysInLogs: KEYS_IN_LOGS,
+} satisfies OptionTable<HttpOptions<never>>;
+
+/** What becomes of the options of `idempotency`. */
+export const HTTP_INHERITANCE = {
+  ...COMMON_INHERITANCE,
+  prefix: 'inherited',
+  // A record belongs to a route.
+  name: 'replaced',
+  scope: 'combined',
+  requireScope: 'kept',
+  // The instance's is asked about what work throws, the one here about the status of an answer.
+  remember: 'refused',
+  store: 'kept',
+  codec: 'kept',
+  pepper: 'kept',
+  logger: 'kept',
+  keysInLogs: 'kept',
+} satisfies InheritanceTable<IdempotencyOptions>;
+
 /** Safe by definition: a duplicate of one does no harm. */
 const NEVER_PROTECTED = ['GET', 'HEAD', 'OPTIONS', 'TRACE'];
 const TOKEN = /^[!#$%&'*+\-.^_`|~A-Za-z0-9]+$/;
+const DEFAULT_METHODS = ['POST', 'PATCH'];
 const DEFAULT_MAX_BODY_BYTES = 1024 * 1024;
 
-const invalid = (message: string) => new UsageError('INVALID_OPTIONS', message);
-
 /**
+ * The options, checked but for what depends on others: those of a route stand over those of an app.
  * @param where whose options these are, for messages
  * @throws UsageError INVALID_OPTIONS
  */
-export function httpSettings<Req>(where: string, options: HttpOptions<Req>): HttpSettings<Req> {
-  checkNames(where, options, OPTION_NAMES);
-  const { scope, methods = ['POST', 'PATCH'], header = 'Idempotency-Key', docs } = options;
-  if (scope !== 'shared' && typeof scope !== 'function') {
-    throw invalid(
-      `scope is ${show(scope)}: give a function that names the caller of a request (whoever guesses a key would read ` +
-        `another caller's answer), or 'shared' where all callers are one`,
-    );
-  }
-  for (const name of ['skip', 'route', 'fingerprint', 'remember'] as const)
-    check(name, options[name], 'function');
-  for (const name of ['required', 'bareKeys'] as const) check(name, options[name], 'boolean');
-  checkTokens('header', [header]);
-  check('docs', docs, 'string');
-  const idempotency = engineOf(options);
-  const maxBodyBytes = checkBytes(options.maxBodyBytes);
+export function readHttpOptions<Req>(where: string, given: Partial<HttpOptions<Req>>): ReadOptions<Req> {
+  const notes: string[] = [];
+  const table: OptionTable<Partial<HttpOptions<Req>>> = HTTP_OPTIONS;
+  return { options: readOptions(where, table, given, (note) => notes.push(note)), notes };
+}
+
+export interface ReadOptions<Req> {
+  readonly options: Partial<HttpOptions<Req>>;
+  /** What is to be said about options that are probably not meant so. */
+  readonly notes: readonly string[];
+}
+
+/** @throws UsageError INVALID_OPTIONS */
+export function httpSettings<Req>(where: string, { options, notes }: ReadOptions<Req>): HttpSettings<Req> {
+  const { scope } = options;
+  if (scope === undefined) return checkScopeOption(scope);
+  const adapter = engineOf(options);
+  const { given } = adapter;
+  const settled: HttpOptions<Req> = inherit(where, HTTP_INHERITANCE, given, { ...options, scope });
+  const {
+    header = 'Idempotency-Key',
+    methods = DEFAULT_METHODS,
+    maxBodyBytes = DEFAULT_MAX_BODY_BYTES,
+  } = settled;
+  const isNamed = scope === 'shared' ? given.scope : scope;
+  checkScoped(where, settled.requireScope ?? adapter.requiresScope, isNamed);
+  notes.forEach(adapter.note);
   return {
-    idempotency,
-    policy: policyOf(options, idempotency, maxBodyBytes),
-    rule: abandonedRule(options.onAbandoned),
-    given: options,
-    methods: checkMethods(methods),
+    adapter,
+    policy: policyOf(settled, maxBodyBytes),
+    rule: abandonedRule(settled.onAbandoned),
+    given: settled,
+    methods: new Set(methods),
     header: header.toLowerCase(),
-    keepsHeader: headerFilter(checkReplayHeaders(options.replayHeaders ?? [])),
+    keepsHeader: headerFilter(settled.replayHeaders ?? []),
     maxBodyBytes,
-    warn: warnThrough(options.logger),
+    warn: warnThrough(given.logger),
   };
 }
 
-function engineOf({ store, idempotency, logger, codec, keysInLogs }: HttpOptions<never>): Idempotency {
+function engineOf({ store, idempotency, logger, codec, keysInLogs }: Partial<HttpOptions<never>>): Adapter {
   if ((store === undefined) === (idempotency === undefined))
     throw invalid('give either store or idempotency');
   if (store) {
-    return createIdempotency({
-      store,
-      ...(logger && { logger }),
-      ...(codec && { codec }),
-      ...(keysInLogs && { keysInLogs }),
-    });
+    const own = { ...(codec && { codec }), ...(logger && { logger }), ...(keysInLogs && { keysInLogs }) };
+    return adapterOf(createIdempotency({ store, ...own }));
   }
-  if (typeof idempotency?.answer !== 'function') {
-    throw invalid(`idempotency is ${show(idempotency)}: give what createIdempotency() made`);
-  }
+  const adapter = adapterOf(idempotency as Idempotency);
   if (logger ?? codec ?? keysInLogs)
     throw invalid('logger, codec and keysInLogs go with store; idempotency has its own');
-  return idempotency;
+  return adapter;
 }
 
-function policyOf(options: CommonOptions, { policy }: Idempotency, maxBodyBytes: number): RunPolicy {
-  const resolved = resolvePolicy({ concurrent: 'reject', ...definedOf(options) }, policy);
-  if (options.maxResultBytes !== undefined) return resolved;
+function policyOf(options: CommonOptions, maxBodyBytes: number): RunPolicy {
+  const policy = resolvePolicy(options, REQUEST_POLICY);
+  if (options.maxResultBytes !== undefined) return policy;
   // The body has its own limit; as base64 it is a third longer, and the headers stand beside it.
-  return { ...resolved, maxResultBytes: Math.max(resolved.maxResultBytes, maxBodyBytes * 2 + 65_536) };
+  return { ...policy, maxResultBytes: Math.max(policy.maxResultBytes, maxBodyBytes * 2 + 65_536) };
 }
 
-function definedOf(options: CommonOptions): CommonOptions {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+/** @throws UsageError INVALID_OPTIONS */
+function checkScopeOption<Result>(scope: unknown): Result {
+  if (scope === 'shared' || typeof scope === 'function') return scope as Result;
+  throw invalid(
+    `scope is ${show(scope)}: give a function that names the caller of a request (whoever guesses a key would read ` +
+      `another caller's answer), or 'shared' where all callers are one`,
+  );
 }
 
-function check(option: string, value: unknown, type: 'function' | 'boolean' | 'string'): void {
-  if (value !== undefined && typeof value !== type)
-    throw invalid(`${option} is ${show(value)}: give a ${type}`);
-}
-
-function checkBytes(value: number = DEFAULT_MAX_BODY_BYTES): number {
-  if (Number.isSafeInteger(value) && value >= 0) return value;
-  throw invalid(`maxBodyBytes is ${show(value)}: it is a whole number of bytes`);
+function checkText(value: unknown, option: string): string {
+  if (typeof value === 'string') return value;
+  throw invalid(`${option} is ${show(value)}: give a text`);
 }
 
 function checkTokens(option: string, names: unknown): readonly string[] {
@@ -209,17 +255,17 @@ function checkTokens(option: string, names: unknown): readonly string[] {
   throw invalid(`${option} is ${show(names)}: give names as HTTP allows them`);
 }
 
-function checkMethods(given: readonly string[]): ReadonlySet<string> {
-  const methods = checkTokens('methods', given).map((method) => method.toUpperCase());
+function checkMethods(given: unknown, option: string): readonly string[] {
+  const methods = checkTokens(option, given).map((method) => method.toUpperCase());
   const safe = methods.find((method) => NEVER_PROTECTED.includes(method));
-  if (safe === undefined && methods.length > 0) return new Set(methods);
+  if (safe === undefined && methods.length > 0) return methods;
   throw invalid(
     `methods is ${show(given)}: ${safe === undefined ? 'name one' : `${safe} changes nothing that could happen twice`}`,
   );
 }
 
-function checkReplayHeaders(given: readonly string[]): readonly string[] {
-  const names = checkTokens('replayHeaders', given).map((name) => name.toLowerCase());
+function checkReplayHeaders(given: unknown, option: string): readonly string[] {
+  const names = checkTokens(option, given).map((name) => name.toLowerCase());
   const never = names.find((name) => NEVER_REPLAYED.includes(name));
   if (never === undefined) return names;
   throw invalid(

@@ -73,6 +73,12 @@ const PROBLEMS = {
     title: 'Idempotency keys cannot be checked right now',
     detail: 'Nothing was processed: retry later, under the same key.',
   },
+  RECORD_TOO_NEW: {
+    status: 503,
+    title: 'The recorded answer cannot be read by this server',
+    detail:
+      'A newer server wrote the record of this key: nothing was processed; retry later, under the same key.',
+  },
   CORRUPT_RECORD: {
     status: 500,
     title: 'The recorded answer cannot be read',

@@ -1,12 +1,11 @@
-import type { Attempt } from '../../core/attempt.js';
+import type { Idempotency } from '../../api.js';
+import { messageOf, something } from '../../core/check.js';
 import { isIdempotencyError, UsageError } from '../../core/errors.js';
-import { show } from '../../core/options.js';
 import type { Answer } from '../../core/outcome.js';
-import type { Idempotency } from '../../idempotency.js';
 import { warnThrough } from '../../logging.js';
 import { reconcileOf, workOf } from '../../translate.js';
 import { afterRefusal, deliveryOf, type Delivery, type Terms } from './delivery.js';
-import { consumerSettings, type ConsumerOptions } from './options.js';
+import { consumerSettings, type ConsumerOptions, type OfBroker } from './options.js';
 
 /** Runs a message, or does not, and says what is to become of it. Never rejects. */
 export interface Consumer<M, R> extends Closable {
@@ -27,35 +26,40 @@ export interface Closable {
  * @param where whose options these are, for messages
  * @throws UsageError INVALID_OPTIONS
  */
-export function makeConsumer<M, R>(where: string, options: ConsumerOptions<M, R>): Consumer<M, R> {
-  const { idempotency, isOwn, policy, rule, retryDelayMs } = consumerSettings(where, options);
-  const { handler, remember = 'none', onAbandoned: reconcile } = options;
+export function makeConsumer<M, R>(
+  where: string,
+  given: ConsumerOptions<M, R>,
+  broker: OfBroker<M> = {},
+): Consumer<M, R> {
+  const settings = consumerSettings(where, given, broker);
+  const { options, idempotency, adapter, isOwn, policy, rule, remember, retryDelayMs } = settings;
+  const { handler, onAbandoned: reconcile } = options;
   const { leaseMs, maxAttempts } = policy;
-  const decode: Terms['decode'] = (record) => idempotency.decode(record);
+  const terms: Terms = {
+    ...{ leaseMs, retryDelayMs, maxAttempts },
+    decode: (record) => adapter.decode(record),
+  };
 
-  const ask = async (message: M, saw: (attempt: Attempt) => void): Promise<Answer<R>> => {
+  const ask = async (message: M): Promise<Answer<R>> => {
     const identity = await identityOf(message, options);
-    return idempotency.answer<R>({
+    return adapter.answer<R>({
       ...identity,
       policy,
       onDuplicate: 'replay',
       onAbandoned: rule,
       signal: undefined,
-      work: workOf<R>((attempt) => (saw(attempt), handler(message, attempt)), remember, rule),
+      work: workOf<R>((attempt) => handler(message, attempt), remember, rule),
       reconcile:
         typeof reconcile === 'function'
-          ? reconcileOf<R>((attempt) => (saw(attempt), reconcile(message, attempt)))
+          ? reconcileOf<R>((attempt) => reconcile(message, attempt))
           : undefined,
     });
   };
   const deliver = async (message: M): Promise<Delivery<R>> => {
-    let attempt: number | undefined;
-    const terms = (): Terms => ({ leaseMs, retryDelayMs, maxAttempts, attempt, decode });
     try {
-      const answer = await ask(message, (running) => (attempt = running.attempt));
-      return deliveryOf(answer, terms());
+      return deliveryOf(await ask(message), terms);
     } catch (error) {
-      return afterRefusal(isIdempotencyError(error) ? error.code : undefined, error, terms());
+      return afterRefusal(isIdempotencyError(error) ? error.code : undefined, error, terms);
     }
   };
   const consume = async (message: M): Promise<Delivery<R>> => {
@@ -83,9 +87,9 @@ async function identityOf<M, R>(message: M, { key, name, scope, prefix, payload 
       key: await key(message),
       name: typeof name === 'function' ? name(message) : name,
       // A tenant that is missing must not become the one without a tenant.
-      scope: typeof scope === 'function' ? (scope(message) ?? '') : scope,
+      scope: typeof scope === 'function' ? something('scope', scope(message)) : scope,
       prefix,
-      payload: payload?.(message),
+      payload: payload && something('payload', payload(message)),
     };
   } catch (error) {
     if (isIdempotencyError(error)) throw error;
@@ -106,8 +110,4 @@ async function announceDrop<M, R>(
     const what = isIdempotencyError(error) ? error.code : error instanceof Error ? error.name : typeof error;
     warnThrough(logger)(`twiceshy: ${where}: a message is given up: ${what}`);
   } else warnThrough(logger)(`twiceshy: ${where}: a message is given up: ${messageOf(error)}`, { error });
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : show(error);
 }

@@ -27,8 +27,6 @@ export interface Terms {
   readonly leaseMs: number;
   readonly retryDelayMs: number;
   readonly maxAttempts: number;
-  /** Which attempt ran, if one did. */
-  readonly attempt: number | undefined;
   readonly decode: (record: StoredRecord) => unknown;
 }
 
@@ -44,6 +42,8 @@ const REFUSALS: Readonly<Record<ErrorCode, 'ack' | 'lease' | 'soon' | 'drop'>> =
   IDEMPOTENCY_TIMEOUT: 'lease',
   LEASE_LOST: 'lease',
   STORE_UNAVAILABLE: 'soon',
+  // Another process, or this one once it is upgraded, can read the record.
+  RECORD_TOO_NEW: 'soon',
   // Only a person can help: another payload under the key, no key, nobody knows the outcome, an unreadable record.
   KEY_REUSED: 'drop',
   INVALID_KEY: 'drop',
@@ -88,17 +88,17 @@ export function afterRefusal<R>(
   }
 }
 
-function afterRun<R>({ outcome }: Extract<Answer<R>, { kind: 'ran' }>, terms: Terms): Delivery<R> {
+function afterRun<R>({ outcome, attempt }: Extract<Answer<R>, { kind: 'ran' }>, terms: Terms): Delivery<R> {
   switch (outcome.kind) {
     case 'completed':
       // Also where the store could not be told in time: a redelivery is what could do it twice.
       return { action: 'ack', replayed: false, result: outcome.value };
     case 'failed':
       if (outcome.final) return { action: 'drop', error: outcome.error };
-      return afterFailure(outcome.error, terms.attempt ?? 1, terms);
+      return afterFailure(outcome.error, attempt, terms);
     case 'unknown':
       // The next delivery is decided by onAbandoned.
-      return afterFailure(outcome.error, terms.attempt ?? 1, terms);
+      return afterFailure(outcome.error, attempt, terms);
     case 'released':
       return { action: 'retry', delayMs: terms.retryDelayMs, failed: true, error: outcome.error };
   }

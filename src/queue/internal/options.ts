@@ -1,15 +1,32 @@
-import type { IdempotencyOptions, OnAbandoned } from '../../api.js';
+import type { Adapter } from '../../adapter.js';
+import type { Idempotency, IdempotencyOptions, OnAbandoned } from '../../api.js';
 import type { Attempt } from '../../core/attempt.js';
-import { UsageError } from '../../core/errors.js';
+import {
+  ANY,
+  BOOLEAN,
+  DURATION,
+  inherit,
+  invalid,
+  OBJECT,
+  readOptions,
+  show,
+  type InheritanceTable,
+  type Option,
+  type OptionTable,
+} from '../../core/check.js';
 import {
   abandonedRule,
-  checkNames,
-  COMMON_OPTION_NAMES,
+  checkScoped,
+  COMMON_INHERITANCE,
+  COMMON_OPTIONS,
   DEFAULT_PREFIX,
-  parseChoice,
-  parseDuration,
+  LEASE_STORE,
+  ON_ABANDONED,
+  PREFIX,
+  REMEMBER,
+  REQUEST_POLICY,
   resolvePolicy,
-  show,
+  SCOPE,
   type CommonOptions,
   type Duration,
   type Remember,
@@ -17,9 +34,9 @@ import {
 } from '../../core/options.js';
 import type { AbandonedRule } from '../../core/record.js';
 import type { LeaseStore } from '../../core/store.js';
-import { checkKeysInLogs } from '../../logging.js';
-import { Idempotency } from '../../idempotency.js';
+import { adapterOf, createIdempotency } from '../../idempotency.js';
 import { composeNamespace } from '../../keys/index.js';
+import { KEYS_IN_LOGS } from '../../logging.js';
 
 type ReconcileFunction<R> = Extract<OnAbandoned<R>, (attempt: Attempt) => unknown>;
 
@@ -27,7 +44,10 @@ type ReconcileFunction<R> = Extract<OnAbandoned<R>, (attempt: Attempt) => unknow
 export interface ConsumerOptions<M, R> extends CommonOptions {
   /** Where the records are. */
   store?: LeaseStore;
-  /** What `createIdempotency()` made, in the place of `store`: its defaults hold, but for `concurrent`. */
+  /**
+   * What `createIdempotency()` made, in the place of `store`. Its options hold, unless they are given here; but a consumer has
+   * a `name` of its own.
+   */
   idempotency?: Idempotency;
   /** The operation, or a function of the message: messages of two names never share a record. */
   name: string | ((message: M) => string);
@@ -42,6 +62,8 @@ export interface ConsumerOptions<M, R> extends CommonOptions {
   prefix?: string;
   /** The tenant whose keys these are. @default none */
   scope?: string | ((message: M) => string);
+  /** Whether a consumer without a `scope` is refused. @default false, or what `idempotency` or the store say */
+  requireScope?: boolean;
   /** Fingerprinted: a message with the same key and another payload is dropped with KEY_REUSED. @default none */
   payload?: (message: M) => unknown;
   /** Which failures are final: the message is dropped, and so is every duplicate. @default 'none' */
@@ -76,89 +98,128 @@ export interface ConsumerOptions<M, R> extends CommonOptions {
 export type WithDefaults<Options extends { name: unknown; key: unknown }> = Omit<Options, 'name' | 'key'> &
   Partial<Pick<Options, 'name' | 'key'>>;
 
-const OPTION_NAMES: readonly string[] = [
-  ...COMMON_OPTION_NAMES,
-  ...[
-    'store',
-    'idempotency',
-    'name',
-    'key',
-    'handler',
-    'prefix',
-    'scope',
-    'payload',
-    'remember',
-    'onAbandoned',
-  ],
-  ...['retryDelay', 'onDrop', 'codec', 'logger', 'keysInLogs'],
-];
+const OF_MESSAGE: Option = {
+  check: (value, option) => {
+    if (typeof value === 'function') return value;
+    throw invalid(`${option} is ${show(value)}: give a function of the message`);
+  },
+};
+
+export const CONSUMER_OPTIONS = {
+  ...COMMON_OPTIONS,
+  store: LEASE_STORE,
+  idempotency: ANY,
+  name: ANY,
+  key: { ...OF_MESSAGE, refusesUndefined: 'INVALID_KEY' },
+  handler: { ...OF_MESSAGE, isRequired: true },
+  prefix: PREFIX,
+  scope: SCOPE,
+  requireScope: BOOLEAN,
+  payload: { ...OF_MESSAGE, refusesUndefined: 'INVALID_OPTIONS' },
+  remember: REMEMBER,
+  onAbandoned: ON_ABANDONED,
+  retryDelay: DURATION,
+  onDrop: OF_MESSAGE,
+  codec: OBJECT,
+  logger: OBJECT,
+  keysInLogs: KEYS_IN_LOGS,
+} satisfies OptionTable<ConsumerOptions<never, never>>;
+
+/** What becomes of the options of `idempotency`. */
+export const CONSUMER_INHERITANCE = {
+  ...COMMON_INHERITANCE,
+  prefix: 'inherited',
+  // A queue's, or the one that must be given.
+  name: 'replaced',
+  scope: 'inherited',
+  requireScope: 'inherited',
+  remember: 'inherited',
+  store: 'kept',
+  codec: 'kept',
+  pepper: 'kept',
+  logger: 'inherited',
+  keysInLogs: 'inherited',
+} satisfies InheritanceTable<IdempotencyOptions>;
+
 const DEFAULT_RETRY_DELAY_MS = 1_000;
 
+/** What a consumer of a known broker brings by itself. */
+export interface OfBroker<M> {
+  readonly name?: string | ((message: M) => string);
+  readonly key?: (message: M) => string | undefined;
+  /** What errors of the broker's own mean, before `remember` is asked. */
+  readonly remember?: (given: Remember<unknown>) => Remember<unknown>;
+  /** @throws UsageError INVALID_OPTIONS for options that the broker can't do with */
+  readonly check?: (options: CommonOptions) => void;
+}
+
 /** {@link ConsumerOptions}, checked. */
-export interface ConsumerSettings {
+export interface ConsumerSettings<M, R> {
+  readonly options: ConsumerOptions<M, R>;
   readonly idempotency: Idempotency;
+  readonly adapter: Adapter;
   /** Whether it was made here, so that it is ours to close. */
   readonly isOwn: boolean;
   readonly policy: RunPolicy;
   readonly rule: AbandonedRule;
+  readonly remember: Remember<unknown>;
   readonly retryDelayMs: number;
 }
 
-const invalid = (message: string) => new UsageError('INVALID_OPTIONS', message);
-
 /**
  * @param where whose options these are, for messages
- * @throws UsageError INVALID_OPTIONS
+ * @throws UsageError INVALID_OPTIONS, INVALID_KEY
  */
-export function consumerSettings<M, R>(where: string, options: ConsumerOptions<M, R>): ConsumerSettings {
-  checkNames(where, options, OPTION_NAMES);
-  for (const option of ['key', 'handler'] as const) checkFunction(where, option, options[option], true);
-  for (const option of ['payload', 'onDrop'] as const) checkFunction(where, option, options[option], false);
+export function consumerSettings<M, R>(
+  where: string,
+  given: ConsumerOptions<M, R>,
+  broker: OfBroker<M>,
+): ConsumerSettings<M, R> {
+  const notes: string[] = [];
+  const table: OptionTable<ConsumerOptions<M, R>> = CONSUMER_OPTIONS;
+  const read = readOptions(where, table, given, (note) => notes.push(note));
+  const idempotency = idempotencyOf(where, read);
+  const adapter = adapterOf(idempotency);
+  const named = withDefaults(read, broker);
+  const options = inherit(where, CONSUMER_INHERITANCE, adapter.given, named);
   const {
     name,
+    key,
     scope,
-    remember = 'none',
+    prefix = DEFAULT_PREFIX,
     retryDelay = DEFAULT_RETRY_DELAY_MS,
-    concurrent = 'reject',
+    remember = 'none',
   } = options;
-  checkKeysInLogs(options.keysInLogs);
-  if (typeof remember !== 'function') parseChoice('remember', remember, ['none', 'all']);
-  if (typeof name !== 'function') {
-    const { prefix = DEFAULT_PREFIX } = options;
+  OF_MESSAGE.check(key, 'key');
+  broker.check?.(options);
+  if (typeof name !== 'function')
     composeNamespace({ prefix, name, scope: typeof scope === 'function' ? undefined : scope });
-  }
-  const idempotency = options.idempotency ?? ownIdempotency(where, options);
-  if (options.idempotency) checkGiven(where, options);
+  checkScoped(where, options.requireScope ?? adapter.requiresScope, scope);
+  notes.forEach(adapter.note);
   return {
+    options,
     idempotency,
-    isOwn: !options.idempotency,
-    policy: resolvePolicy({ ...options, concurrent }, idempotency.policy),
+    adapter,
+    isOwn: !read.idempotency,
+    policy: resolvePolicy(options, REQUEST_POLICY),
     rule: abandonedRule(options.onAbandoned),
-    retryDelayMs: parseDuration('retryDelay', retryDelay),
+    remember: broker.remember?.(remember) ?? remember,
+    retryDelayMs: retryDelay as number,
   };
 }
 
-function ownIdempotency<M, R>(
-  where: string,
-  { store, codec, logger, keysInLogs }: ConsumerOptions<M, R>,
-): Idempotency {
-  if (!store) throw invalid(`${where} needs store, or idempotency: what createIdempotency() made`);
-  return new Idempotency({
-    store,
-    ...(codec && { codec }),
-    ...(logger && { logger }),
-    ...(keysInLogs && { keysInLogs }),
-  });
+function withDefaults<M, R>(read: ConsumerOptions<M, R>, { name, key }: OfBroker<M>): ConsumerOptions<M, R> {
+  return { ...(name !== undefined && { name }), ...(key && { key }), ...read };
 }
 
-function checkGiven<M, R>(where: string, { idempotency, store, codec }: ConsumerOptions<M, R>): void {
+function idempotencyOf<M, R>(where: string, options: ConsumerOptions<M, R>): Idempotency {
+  const { idempotency, store, codec, logger, keysInLogs } = options;
+  if (!idempotency) {
+    if (!store) throw invalid(`${where} needs store, or idempotency: what createIdempotency() made`);
+    const own = { ...(codec && { codec }), ...(logger && { logger }), ...(keysInLogs && { keysInLogs }) };
+    return createIdempotency({ store, ...own });
+  }
   if (store || codec)
     throw invalid(`${where} takes store and codec, or idempotency, which has its own; not both`);
-  if (typeof idempotency?.answer === 'function') return;
-  throw invalid(`idempotency is ${show(idempotency)}: give what createIdempotency() made`);
-}
-
-function checkFunction(where: string, option: string, value: unknown, isRequired: boolean): void {
-  if (typeof value === 'function' || (value === undefined && !isRequired)) return;
-  throw invalid(`${where}: ${option} is ${show(value)}: give a function of the message`);
+  return idempotency;
 }

@@ -1,8 +1,15 @@
 import { randomBytes } from 'node:crypto';
-import { StoreError, UsageError } from '../../core/errors.js';
-import { ABANDONED_RULES, NO_STEPS, type RecordedStep, type StoreKey } from '../../core/record.js';
+import { StoreError, tooNew, UsageError } from '../../core/errors.js';
+import {
+  ABANDONED_RULES,
+  NO_STEPS,
+  type Notes,
+  type RecordedStep,
+  type StoreKey,
+} from '../../core/record.js';
 import type { Attributes, Condition } from './dynamodb-table.js';
 import type { Kept } from './kept.js';
+import { FORMAT_VERSION, isNewer } from './record-fields.js';
 
 /**
  * A record is one item, its attributes named as the fields of `Kept`, and beside them:
@@ -10,7 +17,7 @@ import type { Kept } from './kept.js';
  * | attribute | content |
  * |---|---|
  * | pk | the address |
- * | v | 1, the version of this layout |
+ * | v | the format ({@link FORMAT_VERSION}) |
  * | rev | random, new with every write but the counting of hits: what a read-then-write requires unchanged |
  * | ttl | when DynamoDB may delete the item, in seconds: its end and the clock margin |
  * | stepNames | the names in `steps`, each after a `=`, so that a condition can say that one is absent |
@@ -18,7 +25,6 @@ import type { Kept } from './kept.js';
  *
  * What is undefined is absent.
  */
-const VERSION = 1;
 const STATUSES = ['IN_PROGRESS', 'COMPLETED', 'FAILED', 'TOMBSTONE'] as const;
 const ENDS = ['settled', 'abandoned', 'withdrawn'] as const;
 const MAX_PK_BYTES = 2_048;
@@ -36,7 +42,7 @@ export function toItem(pk: string, kept: Kept, marginMs: number): Attributes {
   const { prior } = kept;
   return {
     pk,
-    v: VERSION,
+    v: FORMAT_VERSION,
     ...defined(kept),
     ...stepAttributes(kept.steps),
     ...(prior && { prior: { ...defined(prior), stepCount: prior.steps.length } }),
@@ -75,16 +81,11 @@ export function unchangedSince(item: Attributes | undefined): Condition {
   return { expression: parts.join(' AND '), values };
 }
 
-/** @throws StoreError CORRUPT_RECORD for an item that is not a record of this or an older version */
+/** @throws StoreError CORRUPT_RECORD for an item that is no record, RECORD_TOO_NEW for one of a newer format */
 export function fromItem(key: StoreKey, item: Attributes): Kept {
   const version = numberOf(item.v) ?? 0;
-  if (version > VERSION && STATUSES.includes(item.status as never)) {
-    throw corrupt(
-      key,
-      `was written by a newer version of twiceshy (format ${version}): upgrade this process`,
-    );
-  }
-  const steps = version === VERSION ? stepsOf(item.steps) : undefined;
+  if (isNewer(version)) throw tooNew(key.address, version);
+  const steps = version === FORMAT_VERSION ? stepsOf(item.steps) : undefined;
   const kept = steps && keptOf(item, steps);
   const prior = item.prior as Attributes | undefined;
   const before = kept && prior && keptOf(prior, kept.steps.slice(0, numberOf(prior.stepCount)));
@@ -106,17 +107,19 @@ function keptOf(item: Attributes, steps: readonly RecordedStep[]): Kept | undefi
   const status = STATUSES.find((one) => one === item.status);
   const onAbandoned = ABANDONED_RULES.find((one) => one === item.onAbandoned);
   const [digest, token] = [item.digest, item.token].map(textOf);
-  const [fence, attempt, failures, leaseEndsAtMs, createdAtMs, expiresAtMs] = [
+  const [fence, attempt, failures, leaseEndsAtMs, createdAtMs, startedAtMs, expiresAtMs] = [
     ...[item.fence, item.attempt, item.failures],
-    ...[item.leaseEndsAtMs, item.createdAtMs, item.expiresAtMs],
+    ...[item.leaseEndsAtMs, item.createdAtMs, item.startedAtMs, item.expiresAtMs],
   ].map(numberOf);
   if (status === undefined || onAbandoned === undefined || digest === undefined || token === undefined)
     return undefined;
   if (fence === undefined || attempt === undefined || failures === undefined) return undefined;
   if (leaseEndsAtMs === undefined || createdAtMs === undefined || expiresAtMs === undefined) return undefined;
+  if (startedAtMs === undefined) return undefined;
   return {
     ...{ status, onAbandoned, digest, token, fence, attempt, failures, steps },
-    ...{ leaseEndsAtMs, createdAtMs, expiresAtMs, prior: undefined },
+    ...{ leaseEndsAtMs, createdAtMs, startedAtMs, expiresAtMs, prior: undefined },
+    notes: notesOf(item.notes),
     final: item.final === true,
     previousToken: textOf(item.previousToken),
     previousEnd: ENDS.find((end) => end === item.previousEnd),
@@ -125,6 +128,11 @@ function keptOf(item: Attributes, steps: readonly RecordedStep[]): Kept | undefi
     payload: textOf(item.payload),
     hitCount: numberOf(item.hitCount) ?? 0,
   };
+}
+
+function notesOf(value: unknown): Notes | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  return value;
 }
 
 function stepsOf(value: unknown): readonly RecordedStep[] | undefined {
@@ -142,8 +150,12 @@ function stepAttributes(steps: readonly RecordedStep[]): Attributes {
 }
 
 function defined(kept: Kept): Attributes {
-  const { steps: _steps, prior: _prior, ...plain } = kept;
-  return Object.fromEntries(Object.entries(plain).filter(([, value]) => value !== undefined));
+  const { steps: _steps, prior: _prior, notes, ...plain } = kept;
+  return present({ ...plain, notes: notes && present(notes) });
+}
+
+function present(fields: object): Attributes {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
 }
 
 /** A client with `convertEmptyValues` writes the empty text as null. */

@@ -1,4 +1,4 @@
-import { UsageError } from '../../core/errors.js';
+import { invalid } from '../../core/check.js';
 import { isConditionFailure, toDynamoError } from './dynamodb-errors.js';
 
 /**
@@ -138,7 +138,7 @@ async function loadCommands(): Promise<Commands> {
   } catch (cause) {
     loading = undefined;
     const message = 'DynamoDBStore needs @aws-sdk/lib-dynamodb: npm install @aws-sdk/lib-dynamodb';
-    throw new UsageError('INVALID_OPTIONS', message, { cause });
+    throw invalid(message, { cause });
   }
 }
 

@@ -2,6 +2,7 @@ import {
   NO_STEPS,
   type AbandonedRule,
   type Lease,
+  type Notes,
   type StoreKey,
   type StoredRecord,
 } from '../../core/record.js';
@@ -20,9 +21,11 @@ export interface Kept {
   readonly failures: number;
   readonly fingerprint: string | undefined;
   readonly onAbandoned: AbandonedRule;
+  readonly notes: Notes | undefined;
   /** While in progress. */
   readonly leaseEndsAtMs: number;
   readonly createdAtMs: number;
+  readonly startedAtMs: number;
   readonly settledAtMs: number | undefined;
   readonly expiresAtMs: number;
   readonly payload: string | undefined;
@@ -33,11 +36,12 @@ export interface Kept {
 }
 
 export function granted(kept: Kept): ClaimAnswer {
-  const { token, fence, attempt, failures, previousToken, createdAtMs, leaseEndsAtMs, steps } = kept;
+  const { token, fence, attempt, failures, previousToken, createdAtMs, startedAtMs, leaseEndsAtMs, steps } =
+    kept;
   const previousEnd = kept.previousEnd === 'withdrawn' ? undefined : kept.previousEnd;
   const grant = {
     ...{ token, fence, attempt, failures, previousToken, previousEnd },
-    ...{ createdAtMs, leaseEndsAtMs, steps },
+    ...{ createdAtMs, startedAtMs, leaseEndsAtMs, steps },
   };
   return { kind: 'acquired', grant };
 }
@@ -46,7 +50,7 @@ export function lineage(replaced: Kept | undefined, now: number) {
   if (!replaced)
     return {
       ...{ attempt: 1, failures: 0, previousToken: undefined, previousEnd: undefined },
-      ...{ createdAtMs: now, steps: NO_STEPS },
+      ...{ createdAtMs: now, startedAtMs: now, steps: NO_STEPS },
     };
   return {
     attempt: replaced.attempt + 1,
@@ -54,6 +58,7 @@ export function lineage(replaced: Kept | undefined, now: number) {
     previousToken: replaced.token,
     previousEnd: replaced.status === 'FAILED' ? ('settled' as const) : ('abandoned' as const),
     createdAtMs: replaced.createdAtMs,
+    startedAtMs: now,
     steps: replaced.steps,
   };
 }
@@ -64,10 +69,10 @@ export function rewritten(
   lease: Omit<Lease, 'leaseMs' | 'unsettledRetentionMs' | 'leaseEndsAtMs'>,
 ): Kept {
   const { token, previousToken, previousEnd, fence, attempt, failures } = lease;
-  const { fingerprint, onAbandoned, createdAtMs, steps } = lease;
+  const { fingerprint, onAbandoned, notes, createdAtMs, startedAtMs, steps } = lease;
   return {
-    ...{ token, previousToken, previousEnd, fence, attempt, failures, fingerprint, onAbandoned, createdAtMs },
-    steps,
+    ...{ token, previousToken, previousEnd, fence, attempt, failures, fingerprint, onAbandoned, notes },
+    ...{ createdAtMs, startedAtMs, steps },
     digest: key.digest,
     status: 'IN_PROGRESS',
     final: false,
@@ -88,10 +93,11 @@ export function withdrawn(kept: Kept, token: string): Kept {
 /** @param judgedMs the moment that the end of the lease is judged by */
 export function recordOf(kept: Kept, judgedMs: number): StoredRecord {
   const { status, final, token, fence, attempt, failures, fingerprint, onAbandoned } = kept;
-  const { createdAtMs, settledAtMs, expiresAtMs, hitCount, payload } = kept;
+  const { createdAtMs, startedAtMs, settledAtMs, expiresAtMs, hitCount, notes, payload } = kept;
   return {
-    ...{ final, token, fence, attempt, failures, fingerprint, onAbandoned },
-    ...{ createdAtMs, settledAtMs, expiresAtMs, hitCount, payload },
+    ...{ final, token, fence, attempt, failures, fingerprint, onAbandoned, notes },
+    ...{ createdAtMs, startedAtMs, settledAtMs, expiresAtMs, hitCount, payload },
+    restored: kept.previousEnd === 'withdrawn',
     // Only a claim that comes after its own withdrawal meets a tombstone here: there is nothing to replay.
     status: status === 'TOMBSTONE' ? 'FAILED' : status,
     leaseRemainingMs: status === 'IN_PROGRESS' ? kept.leaseEndsAtMs - judgedMs : 0,

@@ -1,4 +1,4 @@
-import { isIdempotencyError, StoreError, type IdempotencyError } from '../../core/errors.js';
+import { isIdempotencyError, StoreError, tooNew, type IdempotencyError } from '../../core/errors.js';
 import {
   ABANDONED_RULES,
   IdempotencyStatus,
@@ -8,6 +8,7 @@ import {
 } from '../../core/record.js';
 import type { SimpleRecord } from '../../core/store.js';
 import type { Kept } from './kept.js';
+import { FORMAT_VERSION, isNewer } from './record-fields.js';
 
 /**
  * A record as a simple store is given it: the members that people know, and ours beside them in `lease`. A tombstone is
@@ -19,7 +20,6 @@ export interface KeyValueRecord extends SimpleRecord {
   readonly lease?: Omit<Kept, 'payload' | 'hitCount'> & { readonly v: number; readonly hasValue: boolean };
 }
 
-const VERSION = 1;
 /** `setex` takes whole seconds, rounded down, and refuses none at all. */
 const ROUNDING_MS = 1_000;
 const LEAST_MS = 2_000;
@@ -37,20 +37,15 @@ export function toRecord(key: StoreKey, kept: Kept, endMs: number, nowMs: number
     createdAt: createdAtMs,
     expiresAt: Math.max(endMs + ROUNDING_MS, nowMs + LEAST_MS),
     ...{ hitCount, attempt, fence },
-    lease: { ...lease, v: VERSION, hasValue: payload !== undefined },
+    lease: { ...lease, v: FORMAT_VERSION, hasValue: payload !== undefined },
   };
 }
 
-/** @throws StoreError CORRUPT_RECORD for what is no record, or one of a newer version */
+/** @throws StoreError CORRUPT_RECORD for what is no record, RECORD_TOO_NEW for one of a newer format */
 export function fromRecord(key: StoreKey, record: unknown): Kept {
   const raw = isObject(record) ? (record as Partial<KeyValueRecord>) : {};
   const { lease } = raw;
-  if (isObject(lease) && lease.v > VERSION) {
-    throw corrupt(
-      key,
-      `was written by a newer version of twiceshy (format ${lease.v}): upgrade this process`,
-    );
-  }
+  if (isObject(lease) && isNewer(lease.v)) throw tooNew(key.address, lease.v);
   const kept = lease === undefined ? foreign(key, raw) : own(raw, lease);
   if (!kept)
     throw corrupt(key, 'is not a record of twiceshy: look at it, then forget() or resolve() the key');
@@ -58,7 +53,7 @@ export function fromRecord(key: StoreKey, record: unknown): Kept {
 }
 
 function own(raw: Partial<KeyValueRecord>, lease: NonNullable<KeyValueRecord['lease']>): Kept | undefined {
-  if (!isObject(lease) || lease.v !== VERSION) return undefined;
+  if (!isObject(lease) || lease.v !== FORMAT_VERSION) return undefined;
   const value = lease.status === 'COMPLETED' ? raw.result : raw.error;
   // A class that leaves out what is null has left out a null.
   const payload = lease.hasValue ? fromPlain(value ?? null) : undefined;
@@ -68,9 +63,11 @@ function own(raw: Partial<KeyValueRecord>, lease: NonNullable<KeyValueRecord['le
 /** Rebuilt member by member: undefined does not come back from JSON. */
 function keptOf(data: Partial<Kept>): Kept | undefined {
   const { status, final, token, digest, fence, attempt, failures, onAbandoned } = data;
-  const { leaseEndsAtMs, createdAtMs, expiresAtMs, steps = NO_STEPS, prior } = data;
+  const { leaseEndsAtMs, createdAtMs, startedAtMs, expiresAtMs, steps = NO_STEPS, prior } = data;
   const texts = [status, token, digest].every((text) => typeof text === 'string');
-  const numbers = [fence, attempt, failures, leaseEndsAtMs, createdAtMs, expiresAtMs].every(Number.isFinite);
+  const numbers = [fence, attempt, failures, leaseEndsAtMs, createdAtMs, startedAtMs, expiresAtMs].every(
+    Number.isFinite,
+  );
   if (!texts || !numbers || !ABANDONED_RULES.includes(onAbandoned as never) || !Array.isArray(steps))
     return undefined;
   return {
@@ -79,6 +76,7 @@ function keptOf(data: Partial<Kept>): Kept | undefined {
     previousToken: data.previousToken,
     previousEnd: data.previousEnd,
     fingerprint: data.fingerprint,
+    notes: data.notes,
     settledAtMs: data.settledAtMs,
     payload: data.payload,
     hitCount: data.hitCount ?? 0,
@@ -99,7 +97,8 @@ function foreign(key: StoreKey, raw: Partial<KeyValueRecord>): Kept | undefined 
   const value = status === 'COMPLETED' ? result : error;
   const isRunning = status === 'IN_PROGRESS';
   return {
-    ...{ status, digest: key.digest, createdAtMs, expiresAtMs: expiresAt },
+    ...{ status, digest: key.digest, createdAtMs, startedAtMs: createdAtMs, expiresAtMs: expiresAt },
+    notes: undefined,
     // The same for the same record, so that it can be named in a takeover.
     token: `foreign_${createdAtMs.toString(36).padStart(8, '0').slice(-8)}`,
     ...{ fence: raw.fence ?? 0, attempt: raw.attempt ?? 1, failures: 0, hitCount: raw.hitCount ?? 0 },

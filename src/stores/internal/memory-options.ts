@@ -1,4 +1,4 @@
-import { UsageError } from '../../core/errors.js';
+import { BOOLEAN, COUNT, FUNCTION, invalid, readOptions, type OptionTable } from '../../core/check.js';
 import type { TableLimits } from './memory-table.js';
 
 export interface InMemoryStoreOptions {
@@ -15,54 +15,28 @@ export interface InMemoryStoreOptions {
   readonly evict?: boolean;
   /** Told the address of every record that was dropped to make room. Needs `evict`. @default none */
   readonly onEvict?: (address: string) => void;
+  /** Whether every run on this store must say whose key it is: one without a `scope` is INVALID_OPTIONS. @default false */
+  readonly requireScope?: boolean;
 }
 
-const OPTIONS = new Map<string, { isFit: (value: unknown) => boolean; wanted: string }>([
-  [
-    'maxEntries',
-    { isFit: (v) => Number.isSafeInteger(v) && Number(v) >= 1, wanted: 'a whole number of at least 1' },
-  ],
-  ['evict', { isFit: (v) => typeof v === 'boolean', wanted: 'true or false' }],
-  ['onEvict', { isFit: (v) => typeof v === 'function', wanted: 'a function of the address' }],
-]);
-/** Longer delays overflow in timers, which would then fire at once. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
+export const MEMORY_OPTIONS = {
+  maxEntries: COUNT,
+  evict: BOOLEAN,
+  onEvict: FUNCTION,
+  requireScope: BOOLEAN,
+} satisfies OptionTable<InMemoryStoreOptions>;
 
-/** @throws UsageError INVALID_OPTIONS */
-export function limitsOf(options: InMemoryStoreOptions): TableLimits {
-  if (typeof options !== 'object' || options === null) {
-    throw invalid(`takes an options object, not ${show(options)}`);
-  }
-  for (const [name, value] of Object.entries(options)) checkOption(name, value);
-  const { maxEntries, evict = false, onEvict } = options;
-  if (evict && maxEntries === undefined) {
-    throw invalid('evicts only where maxEntries says when it is full: give both');
-  }
-  if (onEvict && !evict) throw invalid('calls onEvict only with evict: true: give both');
-  return { maxEntries: maxEntries ?? Infinity, evict, onEvict };
-}
-
-function checkOption(name: string, value: unknown): void {
-  const option = OPTIONS.get(name);
-  if (!option) throw invalid(`has no option ${show(name)}: it takes ${[...OPTIONS.keys()].join(', ')}`);
-  if (value === undefined || option.isFit(value)) return;
-  throw invalid(`takes no ${name} ${show(value)}: give ${option.wanted}`);
+export interface MemorySettings {
+  readonly limits: TableLimits;
+  readonly requiresScope: boolean;
 }
 
 /** @throws UsageError INVALID_OPTIONS */
-export function checkInterval(ms: unknown): number {
-  if (typeof ms === 'number' && ms >= 1 && ms <= LONGEST_TIMER_MS) return ms;
-  throw invalid(
-    `cannot clean up every ${show(ms)}: give milliseconds as a number, from 1 to ${LONGEST_TIMER_MS}`,
-  );
+export function memorySettings(given: InMemoryStoreOptions): MemorySettings {
+  const options = readOptions('InMemoryStore', MEMORY_OPTIONS, given);
+  const { maxEntries, evict = false, onEvict, requireScope = false } = options;
+  if (evict && maxEntries === undefined)
+    throw invalid('InMemoryStore evicts only where maxEntries says when it is full: give both');
+  if (onEvict && !evict) throw invalid('InMemoryStore calls onEvict only with evict: true: give both');
+  return { limits: { maxEntries: maxEntries ?? Infinity, evict, onEvict }, requiresScope: requireScope };
 }
-
-// Not the one of core/options, which a store may not import.
-const show = (value: unknown): string =>
-  typeof value === 'string'
-    ? JSON.stringify(value)
-    : typeof value === 'number'
-      ? String(value)
-      : typeof value;
-
-const invalid = (message: string) => new UsageError('INVALID_OPTIONS', `InMemoryStore ${message}`);

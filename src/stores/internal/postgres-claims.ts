@@ -33,18 +33,21 @@ export async function hidden(run: Run, key: StoreKey, request: ClaimRequest): Pr
     fingerprint: below?.fingerprint,
     onAbandoned: 'retry',
     createdAtMs: below?.createdAtMs ?? Date.now(),
+    startedAtMs: Date.now(),
     expiresAtMs: Date.now() + request.leaseMs + request.unsettledRetentionMs,
     hitCount: 0,
+    notes: undefined,
     format: 'twiceshy',
   });
 }
 
-type Lasting = Omit<StoredRecord, 'status' | 'final' | 'leaseRemainingMs' | 'settledAtMs' | 'payload'>;
+type Fixed = 'status' | 'final' | 'restored' | 'leaseRemainingMs' | 'settledAtMs' | 'payload';
 
-const asRunning = (record: Lasting): StoredRecord => ({
+const asRunning = (record: Omit<StoredRecord, Fixed>): StoredRecord => ({
   ...record,
   status: 'IN_PROGRESS',
   final: false,
+  restored: false,
   // Only to say that it is not over: the next look is at the record itself.
   leaseRemainingMs: 1_000,
   settledAtMs: undefined,

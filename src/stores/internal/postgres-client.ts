@@ -1,4 +1,4 @@
-import { UsageError } from '../../core/errors.js';
+import { invalid } from '../../core/check.js';
 
 export interface PostgresResult {
   readonly rows: unknown[];
@@ -52,8 +52,7 @@ export function requirePool(pool: unknown): PostgresPool {
   // A single pg Client has both too: it can't be waited for by two, and has no release().
   const isClient = has('getTypeParser') || has('escapeIdentifier');
   if (has('query') && has('connect') && !isClient) return pool as PostgresPool;
-  throw new UsageError(
-    'INVALID_OPTIONS',
+  throw invalid(
     `PostgresStore takes a Pool of pg (an object with query() and connect())${isClient ? ', not a single Client' : ''}: ` +
       'new PostgresStore(new Pool({ connectionString }))',
   );

@@ -1,3 +1,4 @@
+import { messageOf } from '../../core/check.js';
 import { isIdempotencyError, StoreError, type IdempotencyError } from '../../core/errors.js';
 
 /** The row is held by a transaction that has not ended. */
@@ -84,11 +85,4 @@ export function toPostgresError(error: unknown): IdempotencyError {
     TRANSIENT_STATES.test(code) || TRANSIENT_CODES.test(code) || TRANSIENT_MESSAGES.test(told);
   const message = `PostgreSQL could not be asked: ${told}`;
   return new StoreError('STORE_UNAVAILABLE', message, { cause: error, transient });
-}
-
-function messageOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  // A refused connection to a name with several addresses is an AggregateError without a message.
-  const inner = (error as { errors?: unknown[] }).errors?.[0];
-  return error.message || (inner instanceof Error ? inner.message : error.name);
 }

@@ -1,5 +1,6 @@
-import { anotherIdentity, UsageError } from '../../core/errors.js';
-import type { Lease, RecordedStep, StoreKey, StoredRecord } from '../../core/record.js';
+import { invalid } from '../../core/check.js';
+import { anotherIdentity } from '../../core/errors.js';
+import type { Lease, Notes, RecordedStep, StoreKey, StoredRecord } from '../../core/record.js';
 import type { ClaimRequest, Replacement, Settlement } from '../../core/store.js';
 import type { Values } from './postgres-database.js';
 import {
@@ -37,6 +38,7 @@ export async function claim(
     kept_us: microseconds(request.unsettledRetentionMs),
     on_abandoned: request.onAbandoned,
     fingerprint: request.fingerprint ?? null,
+    ...noted(request.notes),
   });
   return parseRow(key, row);
 }
@@ -90,7 +92,7 @@ export async function settle(
     ...identityOf(key, lockMs),
     ...valuesOf(lease, retentionMs),
     ...{ status, final, failures },
-    payload: isUnknown || payload === undefined ? null : toText(payload),
+    payload: isUnknown ? null : textOrNull(payload),
     kept_us: microseconds(isUnknown ? lease.unsettledRetentionMs : retentionMs),
     steps: stepsText(lease.steps),
   });
@@ -134,10 +136,9 @@ export async function override(
 function resolution(replacement: Extract<Replacement, { kind: 'resolve' }>): Values {
   const { status, final, token, payload, retentionMs } = replacement;
   if (status === 'IN_PROGRESS') {
-    throw new UsageError('INVALID_OPTIONS', 'an outcome by hand is COMPLETED or FAILED');
+    throw invalid('an outcome by hand is COMPLETED or FAILED');
   }
-  const text = payload === undefined ? null : toText(payload);
-  return { status, final, token, payload: text, kept_us: microseconds(retentionMs) };
+  return { status, final, token, payload: textOrNull(payload), kept_us: microseconds(retentionMs) };
 }
 
 const identityOf = (key: StoreKey, lockMs: number | undefined): Values => ({
@@ -155,8 +156,18 @@ function valuesOf(lease: Lease, retentionMs: number): Values {
     previous_end: lease.previousEnd ?? null,
     fingerprint: lease.fingerprint ?? null,
     on_abandoned: lease.onAbandoned,
+    ...noted(lease.notes),
     created_us: microseconds(lease.createdAtMs),
+    started_us: microseconds(lease.startedAtMs),
     lease_us: microseconds(lease.leaseMs),
     deadline_us: microseconds(lease.leaseEndsAtMs + retentionMs),
   };
 }
+
+const noted = (notes: Notes | undefined): Values => ({
+  traceparent: textOrNull(notes?.traceparent),
+  holder: textOrNull(notes?.holder),
+  facts: textOrNull(notes?.facts),
+});
+
+const textOrNull = (text: string | undefined): string | null => (text === undefined ? null : toText(text));

@@ -1,13 +1,15 @@
 import { createHash } from 'node:crypto';
-import { anotherIdentity, StoreError } from '../../core/errors.js';
+import { anotherIdentity, StoreError, tooNew } from '../../core/errors.js';
 import {
   ABANDONED_RULES,
   type Grant,
   type Lease,
+  type Notes,
   type RecordedStep,
   type StoredRecord,
   type StoreKey,
 } from '../../core/record.js';
+import { FORMAT_VERSION, isNewer } from './record-fields.js';
 
 /** What no text of PostgreSQL can hold stands behind this character, and so does the character itself. */
 const ESCAPE = '\u0001';
@@ -60,22 +62,23 @@ const STATUSES = ['IN_PROGRESS', 'COMPLETED', 'FAILED', 'TOMBSTONE'] as const;
 const ENDS = ['settled', 'abandoned', 'withdrawn'] as const;
 
 /**
- * @throws StoreError CORRUPT_RECORD
+ * @throws StoreError CORRUPT_RECORD, or RECORD_TOO_NEW for a newer version's record
  * @throws UsageError INVALID_KEY for another identity's record
  */
 export function parseRow(key: StoreKey, selected: unknown): Row {
   const row = selected as Readonly<Record<string, unknown>>;
   const field = new Fields(key, row);
-  if (field.count('version') !== 1) {
-    throw field.corrupt('it was written by a newer version of the library: update this one');
+  const version = field.count('version');
+  if (isNewer(version)) throw tooNew(key.address, version);
+  if (version !== FORMAT_VERSION) {
+    const advice = 'drop the table, and make it again with createSchema()';
+    throw field.corrupt(`it is of version ${version}, which was never published`, advice);
   }
   if (field.text('digest') !== key.digest) throw anotherIdentity(key.address);
   const status = field.oneOf('status', STATUSES);
   const settledUs = row['settled_us'] === null ? undefined : field.count('settled_us');
   const nowUs = field.count('now_us');
   const leaseEndsUs = field.count('lease_ends_us');
-  const payload = row['payload'] === null ? undefined : fromText(field.text('payload'));
-  const fingerprint = row['fingerprint'] === null ? undefined : field.text('fingerprint');
   const end = row['previous_end'] === null ? undefined : field.oneOf('previous_end', ENDS);
   return {
     record: {
@@ -84,21 +87,24 @@ export function parseRow(key: StoreKey, selected: unknown): Row {
       final: field.oneOf('final', ['true', 'false']) === 'true',
       token: field.text('token'),
       fence: field.count('fence'),
+      restored: end === 'withdrawn',
       attempt: field.count('attempt'),
       failures: field.count('failures'),
-      fingerprint,
+      fingerprint: field.optional('fingerprint'),
       onAbandoned: field.oneOf('on_abandoned', ABANDONED_RULES),
       leaseRemainingMs: status === 'IN_PROGRESS' ? (leaseEndsUs - nowUs) / 1_000 : 0,
       createdAtMs: milliseconds(field.count('created_us')),
+      startedAtMs: milliseconds(field.count('started_us')),
       settledAtMs: settledUs === undefined ? undefined : milliseconds(settledUs),
       expiresAtMs: milliseconds(field.count('expires_us')),
       hitCount: field.count('hit_count'),
-      payload,
+      notes: field.notes(),
+      payload: field.optional('payload'),
       format: 'twiceshy',
     },
     isTombstone: status === 'TOMBSTONE',
     lease: {
-      previousToken: row['previous_token'] === null ? undefined : field.text('previous_token'),
+      previousToken: field.optional('previous_token'),
       previousEnd: end === 'withdrawn' ? undefined : end,
       leaseEndsAtMs: milliseconds(leaseEndsUs),
       steps: field.steps('steps'),
@@ -109,8 +115,8 @@ export function parseRow(key: StoreKey, selected: unknown): Row {
 }
 
 export function grantOf({ record, lease }: Row): Grant {
-  const { token, fence, attempt, failures, createdAtMs } = record;
-  return { token, fence, attempt, failures, createdAtMs, ...lease };
+  const { token, fence, attempt, failures, createdAtMs, startedAtMs } = record;
+  return { token, fence, attempt, failures, createdAtMs, startedAtMs, ...lease };
 }
 
 export const milliseconds = (us: number): number => Math.floor(us / 1_000);
@@ -122,8 +128,10 @@ class Fields {
     private readonly row: Readonly<Record<string, unknown>>,
   ) {}
 
-  corrupt(why: string): StoreError {
-    const advice = 'forget() the key, or delete the row, once you know whether the operation took effect';
+  corrupt(
+    why: string,
+    advice = 'forget() the key, or delete the row, once you know whether the operation took effect',
+  ): StoreError {
     return new StoreError(
       'CORRUPT_RECORD',
       `the row of ${JSON.stringify(this.key.address)} is not a record: ${why}; ${advice}`,
@@ -134,6 +142,19 @@ class Fields {
     const value = this.row[column];
     if (typeof value === 'string') return value;
     throw this.#odd(column);
+  }
+
+  /** Text that may hold anything, as {@link toText} wrote it. */
+  optional(column: string): string | undefined {
+    return this.row[column] === null ? undefined : fromText(this.text(column));
+  }
+
+  notes(): Notes | undefined {
+    const traceparent = this.optional('traceparent');
+    const holder = this.optional('holder');
+    const facts = this.optional('facts');
+    if (traceparent === undefined && holder === undefined && facts === undefined) return undefined;
+    return { traceparent, holder, facts };
   }
 
   count(column: string): number {

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import { UsageError } from '../../core/errors.js';
+import { invalid } from '../../core/check.js';
+import { RECORD_FIELDS, type RecordField } from './record-fields.js';
 
 /** Where the records are. */
 export interface PostgresTable {
@@ -17,6 +18,24 @@ export interface Names {
   /** The name as an SQL literal, for `::regclass`. */
   readonly literal: string;
 }
+
+type Fields = typeof RECORD_FIELDS;
+type FieldColumn = {
+  [Name in keyof Fields]: Fields[Name] extends { column: infer Of extends string } ? Of : never;
+}[keyof Fields];
+/** The fields of a record that have a column, and two columns that only Postgres has: the key, and what a release undid. */
+export type Column = 'key' | FieldColumn | 'undone';
+
+const ofField = ({ column, sql }: RecordField): [string, string][] =>
+  column === undefined || sql === undefined ? [] : [[column, sql]];
+
+/** The type of each column, in the order of the table. */
+const COLUMN_TYPES = Object.fromEntries([
+  ['key', 'text COLLATE "C" PRIMARY KEY'],
+  ...Object.values(RECORD_FIELDS).flatMap(ofField),
+  ['undone', 'boolean NOT NULL DEFAULT false'],
+]) as Readonly<Record<Column, string>>;
+export const COLUMNS = Object.keys(COLUMN_TYPES) as Column[];
 
 const DEFAULT_TABLE = 'idempotency_records';
 /** What PostgreSQL cuts longer names to. */
@@ -49,28 +68,7 @@ export function namesOf({ table = DEFAULT_TABLE, schema }: PostgresTable): Names
 export function sqlFor(where: PostgresTable = {}): string {
   const { table, schema, index } = namesOf(where);
   return `${schema === undefined ? '' : `CREATE SCHEMA IF NOT EXISTS ${schema};\n`}CREATE TABLE IF NOT EXISTS ${table} (
-  key text COLLATE "C" PRIMARY KEY,
-  version smallint NOT NULL DEFAULT 1,
-  digest text NOT NULL,
-  status text NOT NULL CHECK (status IN ('IN_PROGRESS', 'COMPLETED', 'FAILED', 'TOMBSTONE')),
-  final boolean NOT NULL,
-  token text NOT NULL,
-  previous_token text,
-  previous_end text CHECK (previous_end IN ('settled', 'abandoned', 'withdrawn')),
-  fence bigint NOT NULL,
-  attempt integer NOT NULL,
-  failures integer NOT NULL,
-  fingerprint text,
-  on_abandoned text NOT NULL,
-  created_us bigint NOT NULL,
-  settled_us bigint,
-  lease_ends_us bigint NOT NULL,
-  expires_us bigint NOT NULL,
-  hit_count integer NOT NULL DEFAULT 0,
-  payload text,
-  steps jsonb NOT NULL DEFAULT '[]',
-  prior jsonb,
-  undone boolean NOT NULL DEFAULT false
+  ${COLUMNS.map((column) => `${column} ${COLUMN_TYPES[column]}`).join(',\n  ')}
 );
 CREATE INDEX IF NOT EXISTS ${index} ON ${table} (expires_us);
 `;
@@ -87,7 +85,7 @@ const digest = (text: string): string => createHash('sha256').update(text).diges
 function checkName(what: 'table' | 'schema', name: unknown): void {
   const fault = nameFault(name);
   if (fault === undefined) return;
-  throw new UsageError('INVALID_OPTIONS', `${what} ${fault}`);
+  throw invalid(`${what} ${fault}`);
 }
 
 function nameFault(name: unknown): string | undefined {

@@ -1,4 +1,5 @@
-import { OutcomeError, StoreError, UsageError, type IdempotencyError } from '../../core/errors.js';
+import { invalid, LONGEST_TIMER_MS } from '../../core/check.js';
+import { OutcomeError, StoreError, type UsageError, type IdempotencyError } from '../../core/errors.js';
 import {
   connectWithin,
   type PostgresClient,
@@ -14,7 +15,6 @@ import {
   toPostgresError,
 } from './postgres-errors.js';
 
-const LONGEST_MS = 2 ** 31 - 1;
 const SAVEPOINT = 'twiceshy_work';
 
 /** What would end the transaction under our hands. A ROLLBACK TO is the work's own affair. */
@@ -53,7 +53,7 @@ export class PostgresSession {
    */
   static async begin(pool: PostgresPool, silenceMs: number, timeoutMs: number): Promise<PostgresSession> {
     const session = new PostgresSession(await connectWithin(pool, timeoutMs), timeoutMs);
-    const silence = Math.ceil(Math.min(silenceMs, LONGEST_MS));
+    const silence = Math.ceil(Math.min(silenceMs, LONGEST_TIMER_MS));
     try {
       // Read committed: a claim that has waited for a row sees what became of it, whatever the sessions' default is.
       await session.control(
@@ -79,8 +79,7 @@ export class PostgresSession {
   async query(query: string | object, values?: unknown[]): Promise<PostgresResult> {
     const config = typeof query === 'string' ? { text: query } : (query as PostgresQuery);
     if (ENDS_IT.test(config.text)) {
-      throw new UsageError(
-        'INVALID_OPTIONS',
+      throw invalid(
         `the work of a transaction may not end it (${config.text.trim().slice(0, 20)}): it is committed when the work returns, ` +
           'and rolled back when it throws',
       );
@@ -192,7 +191,4 @@ function lossOf(cause: unknown): IdempotencyError {
 }
 
 const ended = (): UsageError =>
-  new UsageError(
-    'INVALID_OPTIONS',
-    'the transaction has ended: a query of the work came too late; await every query',
-  );
+  invalid('the transaction has ended: a query of the work came too late; await every query');

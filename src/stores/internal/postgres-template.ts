@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import type { Names } from './postgres-schema.js';
+import { COLUMNS, type Column, type Names } from './postgres-schema.js';
+import { FORMAT_VERSION } from './record-fields.js';
 
 /** The values of the statements. */
 const TYPES = {
@@ -17,6 +18,10 @@ const TYPES = {
   fingerprint: 'text',
   on_abandoned: 'text',
   created_us: 'bigint',
+  started_us: 'bigint',
+  traceparent: 'text',
+  holder: 'text',
+  facts: 'text',
   payload: 'text',
   steps: 'jsonb',
   step: 'jsonb',
@@ -33,13 +38,6 @@ const TYPES = {
 } as const;
 export type Value = keyof typeof TYPES;
 
-/** The columns, in the order of the table. */
-export const COLUMNS = [
-  ...(['key', 'version', 'digest', 'status', 'final', 'token', 'previous_token', 'previous_end'] as const),
-  ...(['fence', 'attempt', 'failures', 'fingerprint', 'on_abandoned', 'created_us', 'settled_us'] as const),
-  ...(['lease_ends_us', 'expires_us', 'hit_count', 'payload', 'steps', 'prior', 'undone'] as const),
-];
-export type Column = (typeof COLUMNS)[number];
 /** What becomes of columns, as expressions. */
 export type Changes = Partial<Record<Column, string>>;
 
@@ -47,8 +45,8 @@ export type Changes = Partial<Record<Column, string>>;
 export const CLOCK = `clock AS MATERIALIZED (
   SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS us, set_config('lock_timeout', coalesce($lock_ms, current_setting('lock_timeout')), true)
 )`;
-/** A row that this version can't read is left alone. */
-export const FOREIGN = `x.version <> 1 OR jsonb_typeof(x.steps) <> 'array'`;
+/** A row that this version can't read, such as one of a newer version, is left alone. */
+export const FOREIGN = `x.version <> ${FORMAT_VERSION} OR jsonb_typeof(x.steps) <> 'array'`;
 /** G5, over the row that stands there, and no further than a JavaScript number goes. */
 export const NEXT_FENCE = 'greatest(least(x.fence, 9007199254740990) + 1, c.us)';
 
@@ -72,16 +70,19 @@ export const insert = (
   values: Record<Exclude<Column, 'key' | 'version' | 'digest' | 'undone'>, string>,
 ): string => {
   const all: Record<Column, string> = {
-    ...{ key: '$key', version: '1', digest: '$digest', undone: 'false' },
+    ...{ key: '$key', version: String(FORMAT_VERSION), digest: '$digest', undone: 'false' },
     ...values,
   };
   return `INSERT INTO RECORDS AS x (${COLUMNS.join(', ')})
   SELECT ${COLUMNS.map((column) => all[column]).join(', ')} FROM clock c`;
 };
 
+export const allBut = (...columns: Column[]): Column[] =>
+  COLUMNS.filter((column) => !columns.includes(column));
+
 /** All of the row that was to be inserted. */
 export const REPLACED: Changes = Object.fromEntries(
-  COLUMNS.filter((column) => column !== 'key').map((column) => [column, `excluded.${column}`]),
+  allBut('key').map((column) => [column, `excluded.${column}`]),
 );
 
 /** A statement for one table, and the order of its values. */

@@ -1,18 +1,18 @@
-import type { Names } from './postgres-schema.js';
 import { CLEANUP, FORGET, RESOLVE } from './postgres-people.sql.js';
+import type { Column, Names } from './postgres-schema.js';
 import {
+  allBut,
   change,
   CLOCK,
-  COLUMNS,
   compile,
   FOREIGN,
   insert,
   NEXT_FENCE,
   REPLACED,
   type Changes,
-  type Column,
   type Statement,
 } from './postgres-template.js';
+import { FORMAT_VERSION } from './record-fields.js';
 
 /**
  * The statements: one each, one round trip, one atomic step. A write is `INSERT ... ON CONFLICT (key) DO UPDATE`, which
@@ -23,9 +23,10 @@ import {
  * `$name` is a value, `RECORDS` the table, `x` the row that stands there, `c.us` the clock in microseconds.
  */
 /** As text, so that no type parser of the user's changes it. */
-const SELECTED = `r.version::text, r.digest, r.status, r.final::text, r.token, r.previous_token, r.previous_end, r.fence::text,
-  r.attempt::text, r.failures::text, r.fingerprint, r.on_abandoned, r.created_us::text, r.settled_us::text,
-  r.lease_ends_us::text, r.expires_us::text, r.hit_count::text, r.payload, r.steps::text AS steps, c.us::text AS now_us`;
+const SELECTED = [
+  ...allBut('key', 'prior', 'undone').map((column) => `r.${column}::text`),
+  'c.us::text AS now_us',
+].join(', ');
 
 const IS_OWN = `x.token = $token AND x.status = 'IN_PROGRESS'`;
 /** Of this very claim, what it was without what it replaced itself. */
@@ -63,7 +64,8 @@ claimed AS (
       fingerprint: '$fingerprint',
       on_abandoned: '$on_abandoned',
     },
-    ...{ created_us: 'c.us', settled_us: 'NULL', lease_ends_us: 'c.us + $lease_us' },
+    ...{ traceparent: '$traceparent', holder: '$holder', facts: '$facts' },
+    ...{ created_us: 'c.us', started_us: 'c.us', settled_us: 'NULL', lease_ends_us: 'c.us + $lease_us' },
     ...{
       expires_us: 'c.us + $lease_us + $kept_us',
       hit_count: '0',
@@ -79,7 +81,9 @@ claimed AS (
     hit: { hit_count: 'least(x.hit_count, 2147483646) + 1' },
     revive: {
       ...{ ...REPLACED, fence: NEXT_FENCE, failures: 'x.failures', prior: AS_PRIOR },
-      ...{ previous_token: 'x.previous_token', previous_end: 'x.previous_end' },
+      previous_token: 'x.previous_token',
+      // A claim that was withdrawn before this attempt began says nothing about its record.
+      previous_end: `nullif(x.previous_end, 'withdrawn')`,
     },
     replace: {
       ...{
@@ -134,7 +138,9 @@ const LEASE = {
     attempt: '$attempt',
   },
   ...{ failures: '$failures', fingerprint: '$fingerprint', on_abandoned: '$on_abandoned' },
-  ...{ created_us: '$created_us', settled_us: 'NULL', lease_ends_us: 'c.us + $lease_us', hit_count: '0' },
+  ...{ traceparent: '$traceparent', holder: '$holder', facts: '$facts' },
+  ...{ created_us: '$created_us', started_us: '$started_us', settled_us: 'NULL' },
+  ...{ lease_ends_us: 'c.us + $lease_us', hit_count: '0' },
   ...{ expires_us: inTime('c.us + $lease_us + $kept_us'), payload: 'NULL', steps: '$steps', prior: 'NULL' },
 };
 
@@ -166,6 +172,8 @@ written AS (
   ${write(
     {
       ...{ ...LEASE, status: '$status', final: '$final', payload: '$payload' },
+      // Of an attempt that has ended nobody is the holder.
+      holder: 'NULL',
       settled_us: `CASE $status WHEN 'IN_PROGRESS' THEN NULL ELSE c.us END`,
       lease_ends_us: `CASE $status WHEN 'IN_PROGRESS' THEN c.us ELSE 0 END`,
       expires_us: inTime('c.us + $kept_us'),
@@ -176,6 +184,7 @@ written AS (
       ...{ status: 'excluded.status', final: 'excluded.final', failures: 'excluded.failures' },
       ...{ settled_us: 'excluded.settled_us', lease_ends_us: 'excluded.lease_ends_us', prior: 'NULL' },
       ...{ expires_us: 'c.us + $kept_us', payload: 'excluded.payload' },
+      ...{ traceparent: 'excluded.traceparent', holder: 'NULL', facts: 'excluded.facts' },
       steps: `CASE WHEN $final THEN '[]' ELSE x.steps END`,
     },
   )}
@@ -190,9 +199,8 @@ const RELEASE_HOW = `CASE
     WHEN x.token <> $token AND NOT x.final AND x.lease_ends_us <= c.us THEN 'note'
     ELSE 'keep'
   END`;
-const RESTORED = COLUMNS.filter(
-  (column) => !['key', 'prior', 'previous_token', 'previous_end', 'undone'].includes(column),
-);
+/** The fence stays: the next attempt gets a higher one than the one that was undone, whatever the clock says (G5). */
+const RESTORED = allBut('key', 'fence', 'prior', 'previous_token', 'previous_end', 'undone');
 const fromPrior = (column: Column): string => `(jsonb_populate_record(NULL::RECORDS, x.prior)).${column}`;
 
 /**
@@ -210,7 +218,9 @@ released AS (
       previous_end: 'NULL',
     },
     ...{ fence: 'c.us', attempt: '1', failures: '0', fingerprint: 'NULL', on_abandoned: `'retry'` },
-    ...{ created_us: 'c.us', settled_us: 'NULL', lease_ends_us: '0', expires_us: 'c.us + $kept_us' },
+    ...{ traceparent: 'NULL', holder: 'NULL', facts: 'NULL' },
+    ...{ created_us: 'c.us', started_us: 'c.us', settled_us: 'NULL' },
+    ...{ lease_ends_us: '0', expires_us: 'c.us + $kept_us' },
     ...{ hit_count: '0', payload: 'NULL', steps: `'[]'`, prior: 'NULL' },
   })}
   WHERE true
@@ -229,7 +239,7 @@ released AS (
 SELECT r.undone::text AS undone WAKE FROM released r`;
 
 const READ = `WITH ${CLOCK}
-SELECT ${SELECTED} FROM RECORDS r, clock c WHERE r.key = $key AND (r.expires_us > c.us OR r.version <> 1)`;
+SELECT ${SELECTED} FROM RECORDS r, clock c WHERE r.key = $key AND (r.expires_us > c.us OR r.version <> ${FORMAT_VERSION})`;
 
 const TEXTS = { CLAIM, RENEW, STEP, SETTLE, RELEASE, READ, FORGET, RESOLVE, CLEANUP } as const;
 export type StatementName = keyof typeof TEXTS;

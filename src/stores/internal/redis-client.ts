@@ -1,4 +1,4 @@
-import { UsageError } from '../../core/errors.js';
+import { invalid } from '../../core/check.js';
 
 /**
  * The part of an ioredis `Redis` or `Cluster` that the store calls. Structural, so that importing the store never needs
@@ -63,11 +63,10 @@ export function looksLikeClient(value: object): boolean {
 }
 
 /** @throws UsageError INVALID_OPTIONS for a client that can't run scripts. */
-export function requireScripting(client: object): RedisClient {
+export function requireScripting(client: unknown): RedisClient {
   if (['evalsha', 'eval'].every((name) => typeof Reflect.get(Object(client) as object, name) === 'function'))
     return client as RedisClient;
-  throw new UsageError(
-    'INVALID_OPTIONS',
+  throw invalid(
     'this Redis client has no evalsha() and eval(): RedisStore runs Lua scripts. In tests use ioredis-mock, which ' +
       'runs them, or InMemoryStore, which needs no client at all',
   );
@@ -87,7 +86,7 @@ async function loadConstructor(): Promise<RedisConstructor> {
   try {
     loaded = await import('ioredis');
   } catch (cause) {
-    throw new UsageError('INVALID_OPTIONS', 'RedisStore needs ioredis: npm install ioredis', { cause });
+    throw invalid('RedisStore needs ioredis: npm install ioredis', { cause });
   }
   // A mock may put the constructor in any of these places, and ESM over CommonJS may wrap it twice.
   const { default: inner, Redis: named } = loaded as { default?: unknown; Redis?: unknown };
@@ -96,8 +95,5 @@ async function loadConstructor(): Promise<RedisConstructor> {
     (one) => typeof one === 'function',
   );
   if (found) return found as RedisConstructor;
-  throw new UsageError(
-    'INVALID_OPTIONS',
-    'the module "ioredis" has no Redis constructor: is it mocked incompletely?',
-  );
+  throw invalid('the module "ioredis" has no Redis constructor: is it mocked incompletely?');
 }

@@ -187,9 +187,7 @@ export class RedisConnection {
   #url(): string | undefined {
     const { url, redis } = this.#options;
     if (url !== undefined || redis) return url;
-    const ofProcess = process.env['REDIS_URL'] || DEFAULT_URL;
-    checkUrl('REDIS_URL', ofProcess);
-    return ofProcess;
+    return checkUrl('REDIS_URL', process.env['REDIS_URL'] || DEFAULT_URL);
   }
 
   #greet(client: RedisClient): void {

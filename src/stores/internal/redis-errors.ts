@@ -1,3 +1,4 @@
+import { messageOf } from '../../core/check.js';
 import { isIdempotencyError, StoreError, type IdempotencyError } from '../../core/errors.js';
 
 // Redis 6.2 wraps the error of a script's command into a sentence, so that its code stands anywhere.
@@ -41,11 +42,4 @@ export function toRedisError(error: unknown, connectionError: unknown): Idempote
   }
   const transient = closed || TRANSIENT.test(told);
   return new StoreError('STORE_UNAVAILABLE', `Redis could not be asked: ${told}`, { cause, transient });
-}
-
-function messageOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  // A refused connection to a name with several addresses is an AggregateError without a message.
-  const inner = (error as { errors?: unknown[] }).errors?.[0];
-  return error.message || (inner instanceof Error ? inner.message : error.name);
 }

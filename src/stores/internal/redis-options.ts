@@ -1,4 +1,16 @@
-import { UsageError } from '../../core/errors.js';
+import {
+  BOOLEAN,
+  FUNCTION,
+  invalid,
+  OBJECT,
+  parseCount,
+  parseMs,
+  readOptions,
+  show,
+  TEXT,
+  TIMER,
+  type OptionTable,
+} from '../../core/check.js';
 import { looksLikeClient, requireScripting, type RedisClient } from './redis-client.js';
 import type { Replicas } from './redis-replicas.js';
 
@@ -30,6 +42,8 @@ export interface RedisStoreOptions {
    * @default process.emitWarning
    */
   onWarning?: (message: string) => void;
+  /** Whether every run on this store must say whose key it is: one without a `scope` is INVALID_OPTIONS. @default false */
+  requireScope?: boolean;
 }
 
 /** The options, checked, with their defaults. */
@@ -40,30 +54,30 @@ export interface RedisSettings {
   readonly timeoutMs: number;
   readonly replicas: Replicas | undefined;
   readonly warn: (message: string) => void;
+  readonly requiresScope: boolean;
 }
 
-const OPTION_NAMES = ['url', 'client', 'redis', 'timeoutMs', 'waitForReplicas', 'onWarning'];
 const TIMEOUT_MS = 2_000;
 const REPLICAS_TIMEOUT_MS = 200;
 
-const invalid = (message: string) => new UsageError('INVALID_OPTIONS', message);
-const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null;
+export const REDIS_OPTIONS = {
+  url: { check: (value, option) => checkUrl(option, TEXT.check(value, option) as string) },
+  client: { check: (value) => requireScripting(value) },
+  redis: OBJECT,
+  timeoutMs: TIMER,
+  waitForReplicas: { check: replicasOf },
+  onWarning: FUNCTION,
+  requireScope: BOOLEAN,
+} satisfies OptionTable<RedisStoreOptions>;
 
 /** @throws UsageError INVALID_OPTIONS */
-export function readOptions(input: unknown): RedisSettings {
-  const { url, client, redis, timeoutMs = TIMEOUT_MS, waitForReplicas, onWarning } = namedOptions(input);
-  if (url !== undefined && (typeof url !== 'string' || url === ''))
-    throw invalid('url is no text: give redis://…');
-  if (url !== undefined) checkUrl('url', url);
-  if (redis !== undefined && !isObject(redis)) throw invalid("redis is no object: give ioredis' options");
-  if (onWarning !== undefined && typeof onWarning !== 'function') throw invalid('onWarning is no function');
-  checkMs('timeoutMs', timeoutMs);
-  const replicas = replicasOf(waitForReplicas);
-  if (client !== undefined) requireScripting(client);
+export function readRedisOptions(input: unknown): RedisSettings {
+  const { url, client, redis, timeoutMs = TIMEOUT_MS, waitForReplicas, ...rest } = namedOptions(input);
+  const replicas = waitForReplicas as Replicas | undefined;
   if (replicas && client && typeof client.pipeline !== 'function')
     throw invalid('this Redis client has no pipeline(), which waitForReplicas needs');
-  const warn = onWarning ?? ((message: string) => process.emitWarning(message, 'TwiceshyWarning'));
-  return { url, client, redis, timeoutMs, replicas, warn };
+  const warn = rest.onWarning ?? ((message: string) => process.emitWarning(message, 'TwiceshyWarning'));
+  return { url, client, redis, timeoutMs, replicas, warn, requiresScope: rest.requireScope === true };
 }
 
 /**
@@ -71,37 +85,32 @@ export function readOptions(input: unknown): RedisSettings {
  * message does not repeat it.
  * @throws UsageError INVALID_OPTIONS
  */
-export function checkUrl(where: string, url: string): void {
+export function checkUrl(where: string, url: string): string {
   const isUrl = /^rediss?:\/\//.test(url) && URL.canParse(url);
   // ioredis takes a port, a host with one, and the path of a socket too. Without these characters there is no password.
-  if (isUrl || !/[@?\s]/.test(url)) return;
+  if (isUrl || !/[@?\s]/.test(url)) return url;
   throw invalid(
     `${where} is no URL that starts with redis:// or rediss:// (it is not shown, since it may hold a password)`,
   );
 }
 
 function namedOptions(input: unknown): RedisStoreOptions {
-  if (typeof input === 'string') return { url: input };
-  if (!isObject(input)) throw invalid('RedisStore takes a URL, options, or an ioredis client');
-  if (looksLikeClient(input)) return { client: requireScripting(input) };
-  const unknown = Object.keys(input).find((name) => !OPTION_NAMES.includes(name));
-  if (unknown === undefined) return input;
-  throw invalid(`RedisStore has no option "${unknown}": it takes ${OPTION_NAMES.join(', ')}`);
+  if (typeof input === 'string') return readOptions('RedisStore', REDIS_OPTIONS, { url: input });
+  if (typeof input !== 'object' || input === null)
+    throw invalid(`RedisStore takes a URL, options, or an ioredis client, not ${show(input)}`);
+  return looksLikeClient(input)
+    ? { client: requireScripting(input) }
+    : readOptions<RedisStoreOptions>('RedisStore', REDIS_OPTIONS, input);
 }
 
-function replicasOf(given: unknown): Replicas | undefined {
-  if (given === undefined) return undefined;
+function replicasOf(given: unknown, option: string): Replicas {
+  const isObject = typeof given === 'object' && given !== null;
   const { count, timeoutMs = REPLICAS_TIMEOUT_MS } = (
-    isObject(given) ? given : { count: given }
+    isObject ? given : { count: given }
   ) as Partial<Replicas>;
-  if (typeof count !== 'number' || !Number.isInteger(count) || count < 1)
-    throw invalid('waitForReplicas is a whole number of at least 1, or { count, timeoutMs }');
-  // WAIT 0 waits for ever.
-  checkMs('waitForReplicas.timeoutMs', timeoutMs);
-  return { count, timeoutMs: Math.ceil(timeoutMs) };
-}
-
-function checkMs(option: string, value: unknown): void {
-  if (typeof value === 'number' && value >= 1 && value <= 2 ** 31 - 1) return;
-  throw invalid(`${option} is no number of milliseconds of at least 1`);
+  return {
+    count: parseCount(isObject ? `${option}.count` : option, count),
+    // WAIT 0 waits for ever.
+    timeoutMs: Math.ceil(parseMs(`${option}.timeoutMs`, timeoutMs)),
+  };
 }

@@ -1,85 +1,66 @@
-import { anotherIdentity, StoreError, UsageError } from '../../core/errors.js';
+import { anotherIdentity, StoreError, tooNew, UsageError } from '../../core/errors.js';
 import {
-  NO_STEPS,
+  settledNotes,
   type AbandonedRule,
   type Grant,
   type Lease,
-  type RecordedStep,
+  type Notes,
   type StoredRecord,
   type StoreKey,
 } from '../../core/record.js';
 import type { ClaimAnswer, ClaimRequest, Settlement } from '../../core/store.js';
+import { FORMAT_VERSION, isNewer, RECORD_FIELDS } from './record-fields.js';
+import { FIXED_LENGTH, NO_TOKEN, PLACES } from './redis-layout.js';
+import { extrasText, readExtras, type Extras } from './redis-extras.js';
+import { parseSteps } from './redis-steps.js';
 
-/**
- * A record is one Redis string: a header of 114 ASCII characters in fixed places, then the payload.
- *
- * | field | width | content |
- * |---|---|---|
- * | version | 1 | `1` |
- * | status | 1 | `P` in progress, `C` completed, `F` failed and final, `R` failed and retryable, `T` tombstone |
- * | rule | 1 | onAbandoned: `r` retry, `c` reconcile, `b` block |
- * | flags | 1 | the body: `v` payload, `n` nothing, `p` (on `P`) the prior record; upper case with steps in front of it |
- * | ended | 1 | how the previous attempt ended: `-` none, `s` settled, `a` abandoned, `w` withdrawn |
- * | digest | 6 | of the namespace: tells apart identities whose addresses read the same |
- * | fence | 16 | decimal |
- * | attempt | 4 | decimal, stops at 9999 |
- * | failures | 3 | base 36 |
- * | token, previous | 16, 16 | owner tokens; dashes for none |
- * | time | 13 | ms: the lease's end while `P`, else when it was settled |
- * | created | 13 | ms |
- * | hits | 6 | decimal, stops at 999999 |
- * | fingerprint | 16 | dashes for none |
- *
- * 114 is no accident: with a payload of 200 bytes the value just fits jemalloc's class of 320 bytes, which keeps a
- * record within 1.3 times a bare SET. The body of flag `p` is the prior's expiry (13 digits, ms) and the prior itself.
- * Steps are lines of JSON, `["name","payload"]`, or null without a value, between a line feed and an empty line.
- */
-export const FIELDS = {
-  version: [0, 1],
-  status: [1, 2],
-  rule: [2, 3],
-  flags: [3, 4],
-  ended: [4, 5],
-  digest: [5, 11],
-  fence: [11, 27],
-  attempt: [27, 31],
-  failures: [31, 34],
-  token: [34, 50],
-  previous: [50, 66],
-  time: [66, 79],
-  created: [79, 92],
-  hits: [92, 98],
-  fingerprint: [98, 114],
-} as const;
-export const HEADER_LENGTH = 114;
-export const NO_TOKEN = '-'.repeat(16);
-
-const WELL_FORMED = /^1[PCFRT][rcb][vnpVNP][-saw][\w-]{6}\d{20}[\da-z]{3}[\w-]{32}\d{32}[\w-]{16}/;
-const CLAIM_HEAD = /^1P[rcb][\w-]{38}$/;
+const VERSION = String(FORMAT_VERSION);
+const WELL_FORMED = new RegExp(
+  `^${VERSION}[PCFRT][rcb][vnpVNP][-saw][\\w-]{6}\\d{20}[\\da-z]{3}[\\w-]{16}\\d{13}[\\da-z]{7}\\d{10}`,
+);
+const CLAIM_HEAD = new RegExp(`^${VERSION}P[rcb][\\w-]{22}[\\da-z]{7}\\d{4}$`);
 const RULE_OF: Record<string, AbandonedRule> = { r: 'retry', c: 'reconcile', b: 'block' };
 const RULE_CHAR: Record<AbandonedRule, string> = { retry: 'r', reconcile: 'c', block: 'b' };
-const NO_HITS = '000000';
+const NO_HITS = '0'.repeat(RECORD_FIELDS.hits.redis);
+const FINGERPRINT = /^[\w-]{22}$/;
 
 /** In the place of the hits of an answer, where none was counted. */
 export const NOT_COUNTED = '------';
-/** Where the fields of an answer about a record end: `E`, the server's clock in µs, PTTL, hits; then the value. */
+/** An answer about a final record of ours: `F`, the hits, the value. */
+const FINAL_VALUE_AT = 7;
+/** Any other answer about a record: `E`, the server's clock in µs, PTTL, hits; then the value. */
 const CLOCK_END = 17;
 const TTL_END = 30;
 const VALUE_AT = 36;
 
-/** What the claim script puts in its places: the parts of a new header, and the token to replace; undefined where they don't fit. */
+type Field = keyof typeof PLACES;
+
+/** The text of a field of fixed width. */
+const field = (raw: string, name: Field): string => raw.slice(PLACES[name][0], PLACES[name][1]);
+
+/** Where the steps begin, or the body where there are none. */
+const bodyAt = (raw: string): number => FIXED_LENGTH + Number(field(raw, 'extra'));
+
+/**
+ * What the claim script puts in its places: the parts of a new header, its optional fields, and the token to replace; undefined
+ * where they don't fit.
+ */
 export function claimHead(key: StoreKey, request: ClaimRequest): string | undefined {
-  const { onAbandoned, token, replacing, fingerprint } = request;
-  const head = '1P' + RULE_CHAR[onAbandoned] + key.digest + (fingerprint ?? NO_TOKEN) + token;
-  if (key.digest.length !== 6 || token.length !== 16 || !CLAIM_HEAD.test(head)) return undefined;
-  return replacing === undefined ? head : head + replacing;
+  const { onAbandoned, token, replacing, fingerprint, notes } = request;
+  if (fingerprint !== undefined && !FINGERPRINT.test(fingerprint)) return undefined;
+  const extras = extrasText({ fingerprint, notes });
+  if (extras === undefined) return undefined;
+  const head = VERSION + 'P' + RULE_CHAR[onAbandoned] + key.digest + token;
+  const fixed = head + retentionText(request.unsettledRetentionMs) + padded(extras.length, 4);
+  if (key.digest.length !== 6 || token.length !== 16 || !CLAIM_HEAD.test(fixed)) return undefined;
+  return fixed + extras + (replacing ?? '');
 }
 
 /** The refusal of identifiers that would break the header. */
 export function misfit(): UsageError {
   return new UsageError(
     'INVALID_OPTIONS',
-    'RedisStore needs a token of 16, a digest of 6 and a fingerprint of 16 characters of A-Z a-z 0-9 - _',
+    'RedisStore needs a token of 16, a digest of 6 and a fingerprint of 22 characters of A-Z a-z 0-9 - _, and short notes',
   );
 }
 
@@ -88,71 +69,58 @@ export function leaseHead(
   key: StoreKey,
   lease: Lease,
   status: string,
-  flags: string,
+  body: string,
   failures: number,
 ): string {
   const ended = lease.previousEnd === undefined ? '-' : lease.previousEnd === 'settled' ? 's' : 'a';
   return (
-    '1' +
+    VERSION +
     status +
     RULE_CHAR[lease.onAbandoned] +
-    flags +
+    body +
     ended +
     key.digest +
     padded(lease.fence, 16) +
     padded(Math.min(lease.attempt, 9999), 4) +
     (failures === 0 ? '000' : Math.min(failures, 46_655).toString(36).padStart(3, '0')) +
-    lease.token +
-    (lease.previousToken ?? NO_TOKEN)
+    lease.token
   );
 }
 
-/** The header from `created` on. */
-export function leaseTail(lease: Lease): string {
-  return padded(lease.createdAtMs, 13) + NO_HITS + (lease.fingerprint ?? NO_TOKEN);
-}
-
-/** How the line of a step of that name begins. */
-export const stepStart = (name: string): string => `[${JSON.stringify(name)},`;
-
-export const stepLine = ({ name, payload }: RecordedStep): string =>
-  `${stepStart(name)}${JSON.stringify(payload ?? null)}]`;
-
-/** Steps as they stand in front of the body. */
-export function stepsText(steps: readonly RecordedStep[]): string {
-  return steps.length === 0 ? '' : `\n${steps.map(stepLine).join('\n')}\n\n`;
-}
-
-function parseSteps(text: string): readonly RecordedStep[] {
-  const lines = text.split('\n').filter((line) => line !== '');
-  return lines.map((line) => {
-    const [name, payload] = parseLine(line);
-    return { name, payload: payload ?? undefined };
+/**
+ * The header from `retention` on, with the optional fields.
+ * @param settles whether the attempt ends with it, so that nobody holds the record any more
+ */
+export function leaseTail(lease: Lease, retentionMs: number, settles: boolean): string {
+  const { fence, previousEnd, previousToken, fingerprint, startedAtMs, createdAtMs } = lease;
+  // An attempt without a fence has no moment on the server's clock either: the server makes both.
+  const isTimed = fence !== 0;
+  const extras = extrasText({
+    previous: previousEnd === undefined ? undefined : (previousToken ?? NO_TOKEN),
+    fingerprint,
+    started: isTimed && startedAtMs !== Math.floor(fence / 1_000) ? startedAtMs : undefined,
+    created: isTimed && createdAtMs !== startedAtMs ? createdAtMs : undefined,
+    notes: settles ? settledNotes(lease.notes) : lease.notes,
   });
+  // It was short enough when it was claimed.
+  if (extras === undefined) throw misfit();
+  return retentionText(retentionMs) + NO_HITS + padded(extras.length, 4) + extras;
 }
-
-/** @throws StoreError CORRUPT_RECORD */
-function parseLine(line: string): [string, string | null] {
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(line);
-  } catch {
-    parsed = undefined;
-  }
-  if (Array.isArray(parsed) && typeof parsed[0] === 'string' && isPayload(parsed[1]))
-    return [parsed[0], parsed[1]];
-  const message = "a recorded step can't be read: look at the record, then forget() or resolve() the key";
-  throw new StoreError('CORRUPT_RECORD', message);
-}
-
-const isPayload = (value: unknown): value is string | null => value === null || typeof value === 'string';
 
 const ZEROS = Array.from({ length: 17 }, (_, count) => '0'.repeat(count));
 
-/** padStart is slow for what every settling does four times. */
+/** padStart is slow for what every settling does several times. */
 export function padded(value: number, width: number): string {
   const text = String(value);
   return ZEROS[width - text.length]! + text;
+}
+
+const LONGEST_RETENTION_MS = 36 ** RECORD_FIELDS.retention.redis - 1;
+
+/** A retention in milliseconds, as base 36. */
+export function retentionText(ms: number): string {
+  const text = Math.min(Math.ceil(ms), LONGEST_RETENTION_MS).toString(36);
+  return ZEROS[RECORD_FIELDS.retention.redis - text.length]! + text;
 }
 
 /** The status character of a settlement. */
@@ -164,24 +132,28 @@ export function statusChar(settlement: Pick<Settlement, 'status' | 'final'>): st
 
 /** Reads what the claim script answered. */
 export function parseClaim(key: StoreKey, answer: string): ClaimAnswer {
-  if (isGrant(answer)) return { kind: 'acquired', grant: parseGrant(answer) };
+  if (answer.startsWith(VERSION)) return { kind: 'acquired', grant: parseGrant(answer) };
   return { kind: 'existing', record: parseRecord(key, answer) };
 }
 
-/** Reads a grant out of the header that the claim script wrote. */
+/** Reads a grant out of the header that the claim script wrote, and the steps behind it. */
 function parseGrant(header: string): Grant {
-  const ended = header[4];
-  const known = ended === 's' || ended === 'a';
+  const ended = field(header, 'ended');
+  const isLinked = ended === 's' || ended === 'a';
+  const fence = Number(field(header, 'fence'));
+  const extras = readExtras(header);
+  const startedAtMs = extras.started ?? Math.floor(fence / 1_000);
   return {
-    token: header.slice(34, 50),
-    fence: Number(header.slice(11, 27)),
-    attempt: Number(header.slice(27, 31)),
-    failures: parseInt(header.slice(31, 34), 36),
-    previousToken: known ? header.slice(50, 66) : undefined,
-    previousEnd: known ? (ended === 's' ? 'settled' : 'abandoned') : undefined,
-    createdAtMs: Number(header.slice(79, 92)),
-    leaseEndsAtMs: Number(header.slice(66, 79)),
-    steps: header.length === HEADER_LENGTH ? NO_STEPS : parseSteps(header.slice(HEADER_LENGTH)),
+    token: field(header, 'token'),
+    fence,
+    attempt: Number(field(header, 'attempt')),
+    failures: parseInt(field(header, 'failures'), 36),
+    previousToken: isLinked ? extras.previous : undefined,
+    previousEnd: isLinked ? (ended === 's' ? 'settled' : 'abandoned') : undefined,
+    createdAtMs: extras.created ?? startedAtMs,
+    startedAtMs,
+    leaseEndsAtMs: Number(field(header, 'time')),
+    steps: parseSteps(header.slice(bodyAt(header))),
   };
 }
 
@@ -191,51 +163,64 @@ function parseGrant(header: string): Grant {
  * A tombstone reads as a failure without a value that the next caller runs again: only a claim whose token was
  * withdrawn is ever answered with one.
  *
- * @throws StoreError CORRUPT_RECORD where the value is not a record of this or an older version.
+ * @throws StoreError CORRUPT_RECORD where the value is not a record, RECORD_TOO_NEW where its format is newer than ours
  * @throws UsageError INVALID_KEY where another identity's record stands at the address.
  */
 export function parseRecord(key: StoreKey, reply: string): StoredRecord {
-  const raw = reply.slice(VALUE_AT);
+  const isShort = reply.startsWith('F');
+  const raw = reply.slice(isShort ? FINAL_VALUE_AT : VALUE_AT);
   if (raw.startsWith('{')) return recipeRecord(raw, expiry(reply));
-  if (!WELL_FORMED.test(raw)) throw corrupt(key, raw);
-  if (raw.slice(5, 11) !== key.digest) throw anotherIdentity(key.address);
-  const status = raw[1]!;
-  const fingerprint = raw.slice(98, 114);
+  if (!WELL_FORMED.test(raw)) throw unreadable(key, raw);
+  if (field(raw, 'digest') !== key.digest) throw anotherIdentity(key.address);
+  const status = field(raw, 'status');
   const running = status === 'P';
-  const timeMs = Number(raw.slice(66, 79));
+  const timeMs = Number(field(raw, 'time'));
+  const fence = Number(field(raw, 'fence'));
+  const extras = readExtras(raw);
+  const startedAtMs = extras.started ?? Math.floor(fence / 1_000);
+  const hits = isShort ? reply.slice(1, FINAL_VALUE_AT) : reply.slice(TTL_END, VALUE_AT);
   return {
     status: running ? 'IN_PROGRESS' : status === 'C' ? 'COMPLETED' : 'FAILED',
     final: status === 'C' || status === 'F',
-    token: raw.slice(34, 50),
-    fence: Number(raw.slice(11, 27)),
-    attempt: Number(raw.slice(27, 31)),
-    failures: parseInt(raw.slice(31, 34), 36),
-    fingerprint: fingerprint === NO_TOKEN ? undefined : fingerprint,
-    onAbandoned: RULE_OF[raw[2]!]!,
+    token: field(raw, 'token'),
+    fence,
+    restored: field(raw, 'ended') === 'w',
+    attempt: Number(field(raw, 'attempt')),
+    failures: parseInt(field(raw, 'failures'), 36),
+    fingerprint: extras.fingerprint,
+    onAbandoned: RULE_OF[field(raw, 'rule')]!,
     leaseRemainingMs: running ? timeMs - nowMs(reply) : 0,
-    createdAtMs: Number(raw.slice(79, 92)),
+    createdAtMs: extras.created ?? startedAtMs,
+    startedAtMs,
     settledAtMs: running ? undefined : timeMs,
-    expiresAtMs: expiry(reply),
-    hitCount: reply[TTL_END] === '-' ? Number(raw.slice(92, 98)) : Number(reply.slice(TTL_END, VALUE_AT)),
+    expiresAtMs: timeMs + parseInt(field(raw, 'retention'), 36),
+    hitCount: Number(hits === NOT_COUNTED ? field(raw, 'hits') : hits),
+    notes: notesOf(extras),
     payload: payloadOf(raw),
     format: 'twiceshy',
   };
 }
 
-function payloadOf(raw: string): string | undefined {
-  if (raw[3] === 'v') return raw.slice(HEADER_LENGTH);
-  return raw[3] === 'V' ? raw.slice(raw.indexOf('\n\n', HEADER_LENGTH) + 2) : undefined;
+function notesOf({ traceparent, holder, facts }: Extras): Notes | undefined {
+  if (traceparent === undefined && holder === undefined && facts === undefined) return undefined;
+  return {
+    ...(traceparent !== undefined && { traceparent }),
+    ...(holder !== undefined && { holder }),
+    ...(facts !== undefined && { facts }),
+  };
 }
 
-/** Whether the answer to a claim is the header it wrote: the lease was won. */
-function isGrant(reply: string): boolean {
-  return reply.charCodeAt(0) === 0x31;
+function payloadOf(raw: string): string | undefined {
+  const body = field(raw, 'body');
+  if (body === 'v') return raw.slice(bodyAt(raw));
+  return body === 'V' ? raw.slice(raw.indexOf('\n\n', bodyAt(raw)) + 2) : undefined;
 }
 
 /** Whether the value is a tombstone, which reads as absence. */
 export function isTombstone(key: StoreKey, reply: string): boolean {
-  const raw = reply.slice(VALUE_AT, VALUE_AT + HEADER_LENGTH);
-  return raw.startsWith('1T') && raw.slice(5, 11) === key.digest && WELL_FORMED.test(raw);
+  if (reply.startsWith('F')) return false;
+  const raw = reply.slice(VALUE_AT, VALUE_AT + FIXED_LENGTH);
+  return raw.startsWith(`${VERSION}T`) && field(raw, 'digest') === key.digest && WELL_FORMED.test(raw);
 }
 
 function recipeRecord(payload: string, expiresAtMs: number): StoredRecord {
@@ -244,15 +229,18 @@ function recipeRecord(payload: string, expiresAtMs: number): StoredRecord {
     final: true,
     token: NO_TOKEN,
     fence: 0,
+    restored: false,
     attempt: 1,
     failures: 0,
     fingerprint: undefined,
     onAbandoned: 'retry',
     leaseRemainingMs: 0,
     createdAtMs: 0,
+    startedAtMs: 0,
     settledAtMs: undefined,
     expiresAtMs,
     hitCount: 0,
+    notes: undefined,
     payload,
     format: 'recipe',
   };
@@ -268,15 +256,12 @@ function nowMs(reply: string): number {
   return Number(reply.slice(1, CLOCK_END - 3));
 }
 
-function corrupt(key: StoreKey, raw: string): StoreError {
-  const version = raw.charCodeAt(0);
-  const newer = version > 0x31 && version <= 0x39 && /^\d[A-Z]/.test(raw);
+function unreadable(key: StoreKey, raw: string): StoreError {
+  const version = Number(/^\d(?=[A-Z])/.exec(raw)?.[0]);
+  if (isNewer(version)) return tooNew(key.address, version);
+  const advice = 'look at it, then forget() or resolve() the key';
   return new StoreError(
     'CORRUPT_RECORD',
-    newer
-      ? `the record at ${shown(key)} was written by a newer version of twiceshy (format ${raw[0]!}): upgrade this process`
-      : `the value at ${shown(key)} is not a record of twiceshy: look at it, then forget() or resolve() the key`,
+    `the value at ${JSON.stringify(key.address)} is not a record of twiceshy: ${advice}`,
   );
 }
-
-const shown = (key: StoreKey): string => JSON.stringify(key.address);

@@ -1,21 +1,37 @@
-import { FIELDS, HEADER_LENGTH, NO_TOKEN, NOT_COUNTED } from './redis-record.js';
+import { FORMAT_VERSION } from './record-fields.js';
+import { FIXED_LENGTH, LENGTH_DIGITS, PLACES, PREVIOUS, TAGS } from './redis-layout.js';
+import { NOT_COUNTED, retentionText } from './redis-record.js';
 
 /**
  * The scripts. Each is one atomic step on KEYS[1] that judges time by the server's clock. They run unchanged on
  * Redis 6.2 and later, on Valkey (Lua 5.1) and on ioredis-mock (Lua 5.3 with integers of 32 bits): hence times and
  * fences are compared as text of fixed width, arithmetic on them is on floats, and tables are literals.
+ *
+ * `v` is the value at the key. Where its fields stand comes from `redis-layout.ts`.
  */
-type Field = keyof typeof FIELDS;
+type Field = keyof typeof PLACES;
 
-/** The Lua expression for a field of the record in `v`. */
-const f = (name: Field): string => `sub(v,${FIELDS[name][0] + 1},${FIELDS[name][1]})`;
+/** The Lua expression for a field of the record in a variable, `v` unless told otherwise. */
+const f = (name: Field, of = 'v'): string => `sub(${of},${PLACES[name][0] + 1},${PLACES[name][1]})`;
 /** The Lua expression for `v` from the start of one field to the end of another. */
-const span = (from: Field, to: Field): string => `sub(v,${FIELDS[from][0] + 1},${FIELDS[to][1]})`;
-const h = (name: Field): string => `sub(head,${FIELDS[name][0] + 1},${FIELDS[name][1]})`;
+const span = (from: Field, to: Field, of = 'v'): string =>
+  `sub(${of},${PLACES[from][0] + 1},${PLACES[to][1]})`;
+const h = (name: Field): string => f(name, 'head');
 
+/** Where fields stand in the head that a claim sends: version, status, rule, digest, token, retention, extra, extras, replacing. */
+const CLAIMS = { digest: [4, 9], token: [10, 25], retention: [26, 32], extra: [33, 36], extras: 37 } as const;
+/** Where fields stand in the tail that a write sends: retention, hits, extra, extras, payload. */
+const TAIL_EXTRA = [
+  PLACES.extra[0] - PLACES.retention[0] + 1,
+  PLACES.extra[1] - PLACES.retention[0],
+] as const;
+const TAIL_EXTRAS = TAIL_EXTRA[1] + 1;
+
+const MARK_MS = 60_000;
 const WORD = '[%w_-]';
 /** A header that may be replaced: whatever looks otherwise is left alone, and the client says so. */
-const SANE = `'^1[PCFRT][rcb][vnpVNP][-saw]${WORD.repeat(6)}${'%d'.repeat(20)}${'%w'.repeat(3)}${WORD.repeat(32)}${'%d'.repeat(32)}${WORD.repeat(16)}'`;
+const SANE = `'^${FORMAT_VERSION}[PCFRT][rcb][vnpVNP][-saw]${WORD.repeat(6)}${'%d'.repeat(20)}%w%w%w${WORD.repeat(16)}${'%d'.repeat(13)}${'%w'.repeat(7)}${'%d'.repeat(10)}'`;
+const IS_FOREIGN = `${f('version')}~='${FORMAT_VERSION}' or #v<${FIXED_LENGTH}`;
 
 /**
  * `now` is in ms and `micros` in µs, both as text; `ms` is a number. TIME of ioredis-mock rounds its seconds and takes
@@ -43,84 +59,124 @@ if ${f('fence')}>=micros then fence=string.format('%016.0f',tonumber(${f('fence'
 
 /**
  * The answer about a record as one string, which costs both sides less than an array: `E`, the clock in µs, PTTL, the hits
- * that were just counted, and the value.
+ * that were just counted, and the value. Of a final record of ours all is known without the clock: `F`, the hits, the value.
  */
-const told = (micros = 'micros', hits = `'${NOT_COUNTED}'`): string =>
-  `'E'..${micros}..string.format('%13.0f',redis.call('PTTL',KEYS[1]))..${hits}..v`;
+const told = (hits = `'${NOT_COUNTED}'`): string =>
+  `'E'..micros..string.format('%13.0f',redis.call('PTTL',KEYS[1]))..${hits}..v`;
 
-/** The steps in front of the body, with their end: upper-case flags say that there are some. */
+/** Where the steps begin, and the steps with their end: an upper-case flag says that there are some. */
 const STEPS = `
+local function bodyAt(v) return ${FIXED_LENGTH + 1}+tonumber(${f('extra')}) end
 local function stepsOf(v)
-  if not string.find(${f('flags')},'%u') then return '' end
-  local _,last=string.find(v,'\\n\\n',${HEADER_LENGTH + 1},true)
-  return sub(v,${HEADER_LENGTH + 1},last)
+  if not string.find(${f('body')},'%u') then return '' end
+  local at=bodyAt(v)
+  local _,last=string.find(v,'\\n\\n',at,true)
+  return sub(v,at,last)
 end
+`;
+
+/** The token of the attempt before, or nothing. */
+const PREVIOUS_TOKEN = `local function previousOf(v) return ${f('ended')}~='-' and sub(v,${PREVIOUS[0] + 1},${PREVIOUS[1]}) end
+`;
+
+/**
+ * The optional fields of a record behind the token of its previous attempt: all but those whose tags are in `drop`. When the
+ * attempt began is among them also where the record left it to its fence: the new record has another fence. The second answer
+ * is when the first attempt of the key began.
+ */
+const EXTRAS = `
+local widths={${Object.entries(TAGS)
+  .map(([tag, width]) => `${tag}=${width ?? 0}`)
+  .join()}}
+local function extrasOf(v,drop)
+  local at=${FIXED_LENGTH + 1}
+  if ${f('ended')}~='-' then at=${PREVIOUS[1] + 1} end
+  local last=${FIXED_LENGTH}+tonumber(${f('extra')})
+  local kept,started,created='','S'..sub(${f('fence')},1,13),nil
+  while at<=last do
+    local tag=sub(v,at,at)
+    local width=widths[tag] or 0
+    local to=at+width
+    if width==0 then to=at+${LENGTH_DIGITS}+tonumber(sub(v,at+1,at+${LENGTH_DIGITS})) end
+    if tag=='C' then created=sub(v,at,to) end
+    if tag=='S' then started=sub(v,at,to)
+    elseif not string.find(drop,tag,1,true) then kept=kept..sub(v,at,to) end
+    at=to+1
+  end
+  return started..kept,created or 'C'..sub(started,2)
+end
+local function counted(extras) return string.format('%04d',#extras)..extras end
 `;
 
 /**
  * Changes nothing, but counts as a write: WAIT of Redis 7.2 and later waits for the connection's own writes only, and what
  * this answer relies on may have been written over another one.
  */
-const TOUCH = `redis.pcall('SETRANGE',KEYS[1],0,'1')`;
+const TOUCH = `redis.pcall('SETRANGE',KEYS[1],0,'${FORMAT_VERSION}')`;
 
 const WAKE = `redis.pcall('PUBLISH',KEYS[1],'1')`;
 
 /**
- * ARGV: '1P' rule digest fingerprint, token, token to replace, all in one; lease ms, ttl ms.
+ * ARGV: version, 'P', rule, digest, token, retention, extra, extras and the token to replace, all in one; lease ms, ttl ms.
  * Answers the new header and the recorded steps when the lease was won, else what stands there (`told`).
  */
 const CLAIM = `
 local sub=string.sub
-${STEPS}
 local head=ARGV[1]
 local v=redis.call('GET',KEYS[1])
-local status
+local status,ours
 if v then
   status=${f('status')}
-  local ours=${f('version')}=='1' and #v>=${HEADER_LENGTH} and ${f('digest')}==sub(head,4,9)
-  if not ours or status=='C' or status=='F' then
-    local t=redis.call('TIME')
-    local counted,hits='${NOT_COUNTED}',ours and tonumber(string.match(${f('hits')},'^%d+$'))
+  ours=not (${IS_FOREIGN}) and ${f('digest')}==sub(head,${CLAIMS.digest.join()})
+  if ours and (status=='C' or status=='F') then
+    local hits=tonumber(string.match(${f('hits')},'^%d+$'))
     if hits and hits<999999 then
       hits=string.format('%06d',hits+1)
-      if type(redis.pcall('SETRANGE',KEYS[1],${FIELDS.hits[0]},hits))=='number' then counted=hits end
+      if type(redis.pcall('SETRANGE',KEYS[1],${PLACES.hits[0]},hits))=='number' then return 'F'..hits..v end
     end
-    return ${told("t[1]..sub('00000'..t[2],-6)", 'counted')}
+    return 'F${NOT_COUNTED}'..v
   end
 end
 ${CLOCK}
-local token,replacing=sub(head,26,41),sub(head,42)
+if v and not ours then return ${told()} end
+local last=${CLAIMS.extras - 1}+tonumber(sub(head,${CLAIMS.extra.join()}))
+local token,replacing=sub(head,${CLAIMS.token.join()}),sub(head,last+1)
 local ends=string.format('%.0f',ms+ARGV[2])
-local made,body
-local steps=''
 if not v then
-  made='n-'..sub(head,4,9)..micros..'0001000'..token..'${NO_TOKEN}'..ends..now
-else
-  local owner=${f('token')}
-  if status=='P' and owner==token then
-    redis.call('SETRANGE',KEYS[1],${FIELDS.time[0]},ends)
-    redis.call('PEXPIRE',KEYS[1],ARGV[3])
-    return ${span('version', 'previous')}..ends..${span('created', 'fingerprint')}..stepsOf(v)
-  end
-  local ttl=redis.call('PTTL',KEYS[1])
-  local open=status=='T' or owner==replacing and (status=='R' or status=='P' and ${f('time')}<=now)
-  if not open or owner==token or ${f('previous')}==token or not string.find(v,${SANE}) then return ${told()} end
-  ${NEXT_FENCE}
-  body=ttl<0 and '9999999999999' or string.format('%.0f',ms+ttl)
-  if status=='T' then
-    made='p'..${f('ended')}..${f('digest')}..fence..'0001'..${f('failures')}..token..${f('previous')}..ends..now
-    body=body..v
-  else
-    local n=tonumber(${f('attempt')})
-    if n<9999 then n=n+1 end
-    steps=stepsOf(v)
-    made=(steps=='' and 'p' or 'P')..(status=='R' and 's' or 'a')..${f('digest')}..fence..string.format('%04d',n)..${f('failures')}..token..owner..ends..${f('created')}
-    if status=='P' then v=sub(v,1,3)..(steps=='' and 'n' or 'N')..sub(v,5,114)..steps end
-    body=steps..body..v
-  end
+  local made=sub(head,1,3)..'n-'..sub(head,${CLAIMS.digest.join()})..micros..'0001000'..token..ends..sub(head,${CLAIMS.retention.join()})..'000000'..sub(head,${CLAIMS.extra[0]},last)
+  redis.call('SET',KEYS[1],made,'PX',ARGV[3])
+  return made
 end
-made=sub(head,1,3)..made..'000000'..sub(head,10,25)
-if body then redis.call('SET',KEYS[1],made..body,'PX',ARGV[3]) else redis.call('SET',KEYS[1],made,'PX',ARGV[3]) end
+${STEPS}
+${PREVIOUS_TOKEN}
+local owner=${f('token')}
+if status=='P' and owner==token then
+  redis.call('SETRANGE',KEYS[1],${PLACES.time[0]},ends)
+  redis.call('PEXPIRE',KEYS[1],ARGV[3])
+  local at=bodyAt(v)
+  return ${span('version', 'token')}..ends..sub(v,${PLACES.retention[0] + 1},at-1)..stepsOf(v)
+end
+local ttl=redis.call('PTTL',KEYS[1])
+local open=status=='T' or owner==replacing and (status=='R' or status=='P' and ${f('time')}<=now)
+if not open or owner==token or previousOf(v)==token or not string.find(v,${SANE}) then return ${told()} end
+${NEXT_FENCE}
+${EXTRAS}
+local own=sub(head,${CLAIMS.extras},last)
+if fence~=micros then own='S'..now..own end
+local body=ttl<0 and '9999999999999' or string.format('%.0f',ms+ttl)
+local steps=''
+local made
+if status=='T' then
+  made=sub(head,1,3)..'p'..${f('ended')}..${f('digest')}..fence..'0001'..${f('failures')}..token..ends..sub(head,${CLAIMS.retention.join()})..'000000'..counted((previousOf(v) or '')..own)
+else
+  local _,created=extrasOf(v,'')
+  local n=tonumber(${f('attempt')})
+  if n<9999 then n=n+1 end
+  steps=stepsOf(v)
+  made=sub(head,1,3)..(steps=='' and 'p' or 'P')..(status=='R' and 's' or 'a')..${f('digest')}..fence..string.format('%04d',n)..${f('failures')}..token..ends..sub(head,${CLAIMS.retention.join()})..'000000'..counted(owner..own..created)
+  if status=='P' then v=sub(v,1,3)..(steps=='' and 'n' or 'N')..sub(v,5,bodyAt(v)-1)..steps end
+end
+redis.call('SET',KEYS[1],made..steps..body..v,'PX',ARGV[3])
 return made..steps
 `;
 
@@ -134,11 +190,12 @@ const mayWrite = (
   settled: 0 | 1,
   passed = `if ${f('ended')}=='s' then return ${settled} end`,
 ): string => `
+${PREVIOUS_TOKEN}
 local fence=${h('fence')}
 local unfenced=fence=='${'0'.repeat(16)}'
 if v then
   local status,owner=${f('status')},${f('token')}
-  if ${f('version')}~='1' or #v<114 or ${f('digest')}~=${h('digest')} then return 0 end
+  if ${IS_FOREIGN} or ${f('digest')}~=${h('digest')} then return 0 end
   if owner==${h('token')} then
     if status=='T' then return 0 end
     if status~='P' then
@@ -146,15 +203,14 @@ if v then
       return ${settled}
     end
     ${own}
-  elseif ${f('previous')}==${h('token')} then
+  elseif previousOf(v)==${h('token')} then
     ${passed}
     return 0
   elseif status~='P' and status~='R' or ${f('fence')}>=fence or not string.find(v,${SANE}) then
     return 0
   end
 elseif unfenced then
-  head=sub(head,1,11)..micros..sub(head,28)
-  tail=now..sub(tail,14)
+  head=sub(head,1,${PLACES.fence[0]})..micros..sub(head,${PLACES.fence[1] + 1})
 elseif now>deadline then
   return 0
 end
@@ -168,7 +224,7 @@ local v=redis.call('GET',KEYS[1])
 ${CLOCK}
 local ends=string.format('%.0f',ms+ARGV[3])
 ${mayWrite(
-  `redis.call('SETRANGE',KEYS[1],${FIELDS.time[0]},ends)
+  `redis.call('SETRANGE',KEYS[1],${PLACES.time[0]},ends)
     redis.call('PEXPIRE',KEYS[1],ARGV[4])
     return ends`,
   0,
@@ -193,10 +249,11 @@ ${mayWrite(
       ${TOUCH}
       return 1
     end
-    local body=sub(v,${HEADER_LENGTH + 1}+#steps)
+    local at=bodyAt(v)
+    local body=sub(v,at+#steps)
     steps=(steps=='' and '\\n' or sub(steps,1,-2))..line..'\\n\\n'
     local left=string.format('%.0f',redis.call('PTTL',KEYS[1]))
-    redis.call('SET',KEYS[1],sub(v,1,3)..string.upper(${f('flags')})..${span('ended', 'fingerprint')}..steps..body,'PX',left)
+    redis.call('SET',KEYS[1],sub(v,1,3)..string.upper(${f('body')})..sub(v,5,at-1)..steps..body,'PX',left)
     return 1`,
   0,
   `if string.find(stepsOf(v),name,1,true) then return 1 end`,
@@ -207,8 +264,9 @@ return 1
 
 /**
  * ARGV: head, tail with payload, ttl ms, last moment over absence, and the steps where the outcome is not final. Answers
- * 1 or 0. One SET: SETRANGE and APPEND leave room to grow. An attempt whose claim was never answered knows no fence: it
- * takes its own record's, as does one whose record was marked with a token that was withdrawn.
+ * 1 or 0. One SET: SETRANGE and APPEND leave room to grow. Two attempts don't know all that their own record says, and keep
+ * what stands there: one whose claim was never answered knows no fence, and one whose record was restored, or marked with a
+ * token that was withdrawn, knows neither its fence nor that token.
  */
 const SETTLE = `
 local sub=string.sub
@@ -219,22 +277,25 @@ local v=redis.call('GET',KEYS[1])
 ${CLOCK}
 ${mayWrite(
   `if steps then steps=stepsOf(v) end
-    if unfenced or steps and ${f('ended')}=='w' then
-      head=sub(head,1,4)..${f('ended')}..${h('digest')}..${span('fence', 'attempt')}..sub(head,32,50)..${f('previous')}
-      tail=${f('created')}..sub(tail,14)
+    if unfenced or ${f('ended')}=='w' then
+      ${EXTRAS}
+      head=sub(head,1,4)..${f('ended')}..${span('digest', 'attempt')}..sub(head,${PLACES.failures[0] + 1})
+      local last=${TAIL_EXTRAS - 1}+tonumber(sub(tail,${TAIL_EXTRA.join()}))
+      tail=sub(tail,1,${TAIL_EXTRA[0] - 1})..counted((previousOf(v) or '')..extrasOf(v,'Hh'))..sub(tail,last+1)
     end`,
   1,
 )}
 if steps and steps~='' then
+  local last=${TAIL_EXTRAS - 1}+tonumber(sub(tail,${TAIL_EXTRA.join()}))
   head=sub(head,1,3)..string.upper(sub(head,4,4))..sub(head,5)
-  tail=sub(tail,1,35)..steps..sub(tail,36)
+  tail=sub(tail,1,last)..steps..sub(tail,last+1)
 end
 redis.call('SET',KEYS[1],head..now..tail,'PX',ARGV[3])
 ${WAKE}
 return 1
 `;
 
-/** ARGV: token, digest. Answers 1 when it undid a claim. */
+/** ARGV: token, digest. Answers 1 when it undid a claim. What it restores keeps the fence of the attempt that is undone (G5). */
 const RELEASE = `
 local sub=string.sub
 local token=ARGV[1]
@@ -244,28 +305,36 @@ ${CLOCK}
 local fence,failures,mine=micros,'000',false
 if v then
   local status,owner=${f('status')},${f('token')}
-  if ${f('version')}~='1' or #v<114 or ${f('digest')}~=ARGV[2] then return 0 end
+  if ${IS_FOREIGN} or ${f('digest')}~=ARGV[2] then return 0 end
+  ${EXTRAS}
   if owner~=token then
     if status=='R' or status=='T' or status=='P' and ${f('time')}<=now then
-      redis.call('SETRANGE',KEYS[1],${FIELDS.ended[0]},'w')
-      redis.call('SETRANGE',KEYS[1],${FIELDS.previous[0]},token)
+      if ${f('ended')}=='-' then
+        local at=bodyAt(v)
+        local left=redis.call('PTTL',KEYS[1])
+        local marked=sub(v,1,4)..'w'..${span('digest', 'hits')}..counted(token..sub(v,${FIXED_LENGTH + 1},at-1))..sub(v,at)
+        if left<0 then redis.call('SET',KEYS[1],marked) else redis.call('SET',KEYS[1],marked,'PX',string.format('%.0f',left)) end
+      else
+        redis.call('SETRANGE',KEYS[1],${PLACES.ended[0]},'w')
+        redis.call('SETRANGE',KEYS[1],${PREVIOUS[0]},token)
+      end
     end
     return 0
   end
   if status~='P' then return 0 end
-  if string.lower(${f('flags')})=='p' then
-    local at=${HEADER_LENGTH + 1}+#stepsOf(v)
+  fence,failures,mine=${f('fence')},${f('failures')},true
+  if string.lower(${f('body')})=='p' then
+    local at=bodyAt(v)+#stepsOf(v)
     local left=tonumber(sub(v,at,at+12))-ms
     if left>=1 then
       v=sub(v,at+13)
-      redis.call('SET',KEYS[1],sub(v,1,4)..'w'..${span('digest', 'token')}..token..sub(v,67),'PX',string.format('%.0f',left))
+      redis.call('SET',KEYS[1],sub(v,1,4)..'w'..${f('digest')}..fence..${span('attempt', 'hits')}..counted(token..extrasOf(v,''))..sub(v,bodyAt(v)),'PX',string.format('%.0f',left))
       ${WAKE}
       return 1
     end
   end
-  fence,failures,mine=${f('fence')},${f('failures')},true
 end
-redis.call('SET',KEYS[1],'1Trn-'..ARGV[2]..fence..'0001'..failures..token..'${NO_TOKEN}'..now..now..'000000${NO_TOKEN}','PX','60000')
+redis.call('SET',KEYS[1],'${FORMAT_VERSION}Trn-'..ARGV[2]..fence..'0001'..failures..token..now..'${retentionText(MARK_MS)}0000000000','PX','${MARK_MS}')
 if mine then
   ${WAKE}
   return 1
@@ -278,13 +347,17 @@ const READ = `
 local sub=string.sub
 local v=redis.call('GET',KEYS[1])
 if not v then return 0 end
-if ARGV[1] and ${f('version')}=='1' and ${f('status')}~='P' then ${TOUCH} end
+if not (${IS_FOREIGN}) then
+  local status=${f('status')}
+  if ARGV[1] and status~='P' then ${TOUCH} end
+  if status=='C' or status=='F' then return 'F${NOT_COUNTED}'..v end
+end
 ${CLOCK}
 return ${told()}
 `;
 
 /**
- * ARGV: digest, force, ttl ms, then for an outcome by hand: status and flags, token, payload.
+ * ARGV: digest, force, ttl ms, retention, then for an outcome by hand: status and flags, token, payload.
  * Answers 0 absent, 1 done, 2 live, 3 another identity's record. The attempt that is replaced becomes the previous one, so
  * that its resent commands are still recognised.
  */
@@ -293,22 +366,25 @@ local sub=string.sub
 local v=redis.call('GET',KEYS[1])
 if not v then return 0 end
 ${CLOCK}
-local fence,attempt,failures,previous,ended,created,print,rule=micros,'0001','000','${NO_TOKEN}','-',now,'${NO_TOKEN}','r'
+${EXTRAS}
+local fence,attempt,failures,ended,extras,rule=micros,'0001','000','-','0000','r'
+local status,token,payload,ttl=ARGV[5],ARGV[6],ARGV[7],ARGV[3]
+local forgets=sub(status,1,1)=='T'
 if string.find(v,${SANE}) then
   if ${f('digest')}~=ARGV[1] then return 3 end
-  local status=${f('status')}
-  if status=='T' then return 0 end
-  if status=='P' and ${f('time')}>now and ARGV[2]~='1' then return 2 end
+  local before=${f('status')}
+  if before=='T' then return 0 end
+  if before=='P' and ${f('time')}>now and ARGV[2]~='1' then return 2 end
   if ${f('fence')}>=micros then fence=string.format('%016.0f',tonumber(${f('fence')})+1) end
-  attempt,failures,previous,created,print,rule=${f('attempt')},${f('failures')},${f('token')},${f('created')},${f('fingerprint')},${f('rule')}
-  ended=status=='P' and 'a' or 's'
+  failures,ended=${f('failures')},before=='P' and 'a' or 's'
+  extras=counted(${f('token')})
+  if not forgets then attempt,rule,extras=${f('attempt')},${f('rule')},counted(${f('token')}..extrasOf(v,'Hh')) end
 end
-local status,token,payload,ttl=ARGV[4],ARGV[5],ARGV[6],ARGV[3]
-if sub(status,1,1)=='T' then
+if forgets then
   local left=redis.call('PTTL',KEYS[1])
   if left>tonumber(ttl) then ttl=string.format('%.0f',left) end
 end
-redis.call('SET',KEYS[1],'1'..sub(status,1,1)..rule..sub(status,2,2)..ended..ARGV[1]..fence..attempt..failures..token..previous..now..created..'000000'..print..payload,'PX',ttl)
+redis.call('SET',KEYS[1],'${FORMAT_VERSION}'..sub(status,1,1)..rule..sub(status,2,2)..ended..ARGV[1]..fence..attempt..failures..token..now..ARGV[4]..'000000'..extras..payload,'PX',ttl)
 ${WAKE}
 return 1
 `;

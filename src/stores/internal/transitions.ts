@@ -1,6 +1,7 @@
 import { anotherIdentity } from '../../core/errors.js';
 import {
   NO_STEPS,
+  settledNotes,
   type Lease,
   type RecordedStep,
   type StoreKey,
@@ -120,7 +121,7 @@ export function settled(lease: Lease, settlement: Settlement, at: Moment) {
   const { status, final, failures, payload, retentionMs } = settlement;
   const isUnknown = status === 'IN_PROGRESS';
   return {
-    ...{ status, final, failures, prior: undefined },
+    ...{ status, final, failures, prior: undefined, notes: settledNotes(lease.notes) },
     payload: isUnknown ? undefined : payload,
     leaseEndsAtMs: isUnknown ? at.judgedMs : 0,
     settledAtMs: isUnknown ? undefined : at.nowMs,
@@ -133,7 +134,9 @@ export function release(found: Kept | undefined, key: StoreKey, token: string, a
   if (undone || !found) {
     const prior = undone ? present(found.prior, key, at) : undefined;
     const mark = tombstone(key, token, found, at.nowMs + MARK_MS, at);
-    return { answer: undone, write: prior ? withdrawn(prior, token) : mark };
+    // The fence stays: the next attempt gets a higher one than the one that was undone, whatever the clock says (G5).
+    const restored = prior && { ...withdrawn(prior, token), fence: found?.fence ?? prior.fence };
+    return { answer: undone, write: restored ?? mark };
   }
   const isOver = !found.final && found.leaseEndsAtMs <= at.judgedMs;
   return { answer: false, write: isOver && found.token !== token ? withdrawn(found, token) : undefined };
@@ -161,7 +164,8 @@ export function override(
   const outcome = { status, final, payload, token, fence: at.nextFence(found.fence) };
   const times = { leaseEndsAtMs: 0, settledAtMs: at.nowMs, expiresAtMs: at.nowMs + retentionMs };
   const cleared = { hitCount: 0, steps: NO_STEPS, prior: undefined };
-  return { answer: 'done', write: { ...found, ...outcome, ...times, ...replaced, ...cleared } };
+  const notes = settledNotes(found.notes);
+  return { answer: 'done', write: { ...found, ...outcome, ...times, ...replaced, ...cleared, notes } };
 }
 
 /** What a person's write finds in the place of a record that can't be read: something settled, of nobody. */

@@ -1,0 +1,34 @@
+import { INSTANCE_OPTIONS, RUN_OPTIONS } from '../../src/checks.js';
+import { MIDDLEWARE_OPTIONS } from '../../src/defaults.js';
+import { IDEMPOTENT_OPTIONS } from '../../src/function/idempotent.js';
+import { MAKE_IDEMPOTENT_OPTIONS } from '../../src/function/make-idempotent.js';
+import { HTTP_OPTIONS } from '../../src/http/internal/options.js';
+import { CONSUMER_OPTIONS } from '../../src/queue/internal/options.js';
+import { DYNAMODB_OPTIONS } from '../../src/stores/dynamodb.js';
+import { MEMORY_OPTIONS } from '../../src/stores/internal/memory-options.js';
+import { REDIS_OPTIONS } from '../../src/stores/internal/redis-options.js';
+import { KEY_VALUE_OPTIONS } from '../../src/stores/keyvalue.js';
+import { POSTGRES_OPTIONS } from '../../src/stores/postgres.js';
+import { TASK_OPTIONS } from '../../src/task/options.js';
+import { CONTRACT_OPTIONS } from '../../src/testing/options.js';
+import { TRANSACTION_DEFAULTS, TRANSACTION_OPTIONS } from '../../src/transaction/transactions.js';
+
+/** Every option table there is, by whose options they are. */
+export const optionTables = {
+  'createIdempotency()': INSTANCE_OPTIONS,
+  'run()': RUN_OPTIONS,
+  'idempotent()': IDEMPOTENT_OPTIONS,
+  'makeIdempotent()': MAKE_IDEMPOTENT_OPTIONS,
+  IdempotencyMiddleware: MIDDLEWARE_OPTIONS,
+  'a task': TASK_OPTIONS,
+  'HTTP adapters': HTTP_OPTIONS,
+  consumers: CONSUMER_OPTIONS,
+  'transaction()': TRANSACTION_OPTIONS,
+  transactions: TRANSACTION_DEFAULTS,
+  InMemoryStore: MEMORY_OPTIONS,
+  RedisStore: REDIS_OPTIONS,
+  PostgresStore: POSTGRES_OPTIONS,
+  DynamoDBStore: DYNAMODB_OPTIONS,
+  KeyValueStore: KEY_VALUE_OPTIONS,
+  'describeStoreContract()': CONTRACT_OPTIONS,
+};
