@@ -33,7 +33,7 @@ function mayImport(folder, { values, types = [], sentence }) {
 }
 
 const faces = ['task', 'function', 'http', 'queue'];
-const storeParts = core('(record|store|errors|check)');
+const storeParts = core('(record|store|errors|check|token)');
 
 const boundaries = [
   mayImport('core/**', { values: [ownFolder], sentence: 'imports only core, and no node:*' }),
@@ -47,7 +47,7 @@ const boundaries = [
   mayImport('values/**', { values: [ownFolder, core('errors')], sentence: 'imports only core/errors' }),
   mayImport('stores/*', {
     values: ['^\\./internal/', storeParts, nodeBuiltins],
-    sentence: 'imports core/{record,store,errors,check} and its internal/: no engine, no other store',
+    sentence: 'imports core/{record,store,errors,check,token} and its internal/: no engine, no other store',
   }),
   mayImport('stores/postgres.ts', {
     values: ['^\\./internal/', storeParts, nodeBuiltins, '^\\.\\./transaction/'],
@@ -56,7 +56,7 @@ const boundaries = [
   }),
   mayImport('stores/internal/**', {
     values: [ownFolder, storeParts, nodeBuiltins],
-    sentence: 'imports core/{record,store,errors,check} and its neighbours',
+    sentence: 'imports core/{record,store,errors,check,token} and its neighbours',
   }),
   ...faces.flatMap((face) => [
     mayImport(`${face}/**`, {

@@ -20,7 +20,7 @@ import {
 } from '../transaction/transactions.js';
 import { answerOf, hidden } from './internal/postgres-claims.js';
 import { CLEANUP_BATCH, CleanupTimer, cleanUp } from './internal/postgres-cleanup.js';
-import { requirePool, sizeOf, type PostgresPool } from './internal/postgres-client.js';
+import { redrawTokensOf, requirePool, sizeOf, type PostgresPool } from './internal/postgres-client.js';
 import { PostgresDatabase } from './internal/postgres-database.js';
 import { toPostgresError } from './internal/postgres-errors.js';
 import { PostgresListener } from './internal/postgres-listener.js';
@@ -111,7 +111,7 @@ export class PostgresStore implements LeaseStore {
    * @throws UsageError INVALID_OPTIONS for what is no pool, and for an unknown or impossible option
    */
   constructor(pool: PostgresPool, given: PostgresStoreOptions = {}) {
-    requirePool(pool);
+    redrawTokensOf(requirePool(pool));
     const options = readOptions<PostgresStoreOptions>('PostgresStore', POSTGRES_OPTIONS, given);
     checkListen(pool, options);
     this.requiresScope = options.requireScope === true;

@@ -196,8 +196,7 @@ class History {
     return {
       ...{ status, final, isLive, payload, token, fence, attempt, failures, fingerprint, onAbandoned, notes },
       ...{ createdAtMs, startedAtMs },
-      // Over a tombstone a store may keep the mark of the token that was withdrawn, or drop it.
-      ...(previous && { restored: previous.end === 'withdrawn' }),
+      restored: previous?.end === 'withdrawn',
       ...(final && this.bench.terms.skip['hit counts'] === undefined ? { hitCount } : {}),
     };
   }

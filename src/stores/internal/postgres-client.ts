@@ -1,3 +1,4 @@
+import { redrawTokens } from '../../core/token.js';
 import { invalid } from '../../core/check.js';
 
 export interface PostgresResult {
@@ -37,7 +38,17 @@ export interface PostgresClient {
 export interface PostgresPool {
   query(query: PostgresQuery): Promise<PostgresResult>;
   connect(): Promise<PostgresClient>;
+  on?(event: 'connect', listener: () => void): unknown;
   readonly options?: { readonly max?: number | undefined } | undefined;
+}
+
+const watched = new WeakSet<object>();
+
+/** Owner tokens are drawn anew whenever the pool has opened a connection, as after this machine was cloned. */
+export function redrawTokensOf(pool: PostgresPool): void {
+  if (watched.has(pool)) return;
+  watched.add(pool);
+  pool.on?.('connect', redrawTokens);
 }
 
 /** How many connections a pool of pg has where it does not say. */

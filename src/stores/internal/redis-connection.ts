@@ -1,4 +1,5 @@
 import { StoreError } from '../../core/errors.js';
+import { redrawTokens } from '../../core/token.js';
 import {
   createClient,
   isCluster,
@@ -50,7 +51,10 @@ export class RedisConnection {
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
-    if (options.client) this.#client = requireScripting(options.client);
+    if (options.client) {
+      this.#client = requireScripting(options.client);
+      this.#client.on('ready', redrawTokens);
+    }
     if (options.replicas) this.#replicated = new ReplicatedCalls(options.replicas);
   }
 
@@ -176,7 +180,10 @@ export class RedisConnection {
       retryStrategy: null,
     }).then((client) => {
       client.on('error', (error) => (this.#lastError = error));
-      client.on('ready', () => (this.#lastError = undefined));
+      client.on('ready', () => {
+        this.#lastError = undefined;
+        redrawTokens();
+      });
       return (this.#client = client);
     });
     // A failure to load is not kept: the next call tries again.

@@ -167,7 +167,10 @@ local body=ttl<0 and '9999999999999' or string.format('%.0f',ms+ttl)
 local steps=''
 local made
 if status=='T' then
-  made=sub(head,1,3)..'p'..${f('ended')}..${f('digest')}..fence..'0001'..${f('failures')}..token..ends..sub(head,${CLAIMS.retention.join()})..'000000'..counted((previousOf(v) or '')..own)
+  -- The mark of a withdrawn token says that a record was restored, and this one is new.
+  local ended,previous=${f('ended')},previousOf(v)
+  if ended=='w' or not previous then ended,previous='-','' end
+  made=sub(head,1,3)..'p'..ended..${f('digest')}..fence..'0001'..${f('failures')}..token..ends..sub(head,${CLAIMS.retention.join()})..'000000'..counted(previous..own)
 else
   local _,created=extrasOf(v,'')
   local n=tonumber(${f('attempt')})
