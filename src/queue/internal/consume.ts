@@ -2,7 +2,7 @@ import type { Idempotency } from '../../api.js';
 import { messageOf, show, something } from '../../core/check.js';
 import { isIdempotencyError, UsageError } from '../../core/errors.js';
 import type { Answer } from '../../core/outcome.js';
-import { warnThrough } from '../../logging.js';
+import { inLogs, warnThrough } from '../../logging.js';
 import { reconcileOf, workOf } from '../../translate.js';
 import { afterRefusal, deliveryOf, type Delivery, type Terms } from './delivery.js';
 import { consumerSettings, type ConsumerOptions, type OfBroker } from './options.js';
@@ -104,11 +104,12 @@ async function announceDrop<M, R>(
   message: M,
   error: unknown,
 ): Promise<void> {
-  const { onDrop, logger } = options;
+  const { onDrop, logger, keysInLogs } = options;
   if (onDrop) return void (await onDrop(message, error));
   const { name, key } = await labelOf(message, options);
-  const what = `the message ${show(key)} of ${show(name)}`;
-  warnThrough(logger)(`twiceshy: ${where}: ${what} is given up: ${messageOf(error)}`, { name, key, error });
+  const told = inLogs({ name, key: typeof key === 'string' ? key : show(key), error }, keysInLogs);
+  const what = `the message ${show(told.key)} of ${show(told.name)}`;
+  warnThrough(logger)(`twiceshy: ${where}: ${what} is given up: ${messageOf(told.error)}`, told);
 }
 
 /** Which message it is, as far as the functions that say so do not throw. */
