@@ -50,7 +50,8 @@ export type ExpressIdempotency = (
 export function expressIdempotency(options: ExpressIdempotencyOptions): ExpressIdempotency {
   const exchange = new Exchange(httpSettings('expressIdempotency()', options));
   const middleware: ExpressIdempotency = (req, res, next) => {
-    if (!exchange.concerns(req.method)) return next();
+    // What has an answer already needs none of ours: a handler that answered and passed the request on, say.
+    if (!exchange.concerns(req.method) || (res as ServerResponse).headersSent) return next();
     void serveNode(exchange, req, {
       raw: req as unknown as IncomingMessage,
       res: res as ServerResponse,

@@ -34,6 +34,8 @@ export interface FastifyRequestLike {
   readonly query: unknown;
   readonly ip: string;
   readonly raw: object;
+  /** Whether no route was found. */
+  readonly is404?: boolean;
   readonly routeOptions: { readonly url?: string | undefined; readonly config: unknown };
 }
 interface FastifyReplyLike {
@@ -83,6 +85,8 @@ function install(instance: FastifyLike, options: FastifyIdempotencyOptions): voi
   instance.addHook('onRoute', ({ config }: { config?: unknown }) => void exchangeOf(routeOptions(config)));
   // After parsing and validation: what fails there is no answer to be remembered.
   const hook: Hook = (request, reply, done) => {
+    // Fastify runs hooks for what no route is there for, too.
+    if (request.is404) return done();
     const own = routeOptions(request.routeOptions.config);
     const exchange = exchangeOf(own);
     if (own === false || !exchange.concerns(request.method)) return done();
@@ -98,6 +102,9 @@ function nodeExchange(...[request, reply, done]: Parameters<Hook>): NodeExchange
     res,
     body: request.body,
     bodyRemedy: 'its content type parser gave nothing',
+    scopeHint:
+      'fastifyIdempotency() is a preHandler hook, and preHandler hooks that were added after it, or to the route, run later: ' +
+      'let an onRequest or preValidation hook tell who the caller is',
     url: request.originalUrl,
     route: request.routeOptions.url,
     next: (attempt) => {

@@ -77,6 +77,8 @@ function factsOf(request: Request): Facts {
     route: pathname,
     header: (name) => request.headers.get(name) ?? undefined,
     body: () => fetchBody(request),
+    // Whoever calls the handler may give it one Request several times.
+    comesOnce: false,
     onGone(listener) {
       if (request.signal.aborted) listener();
       else request.signal.addEventListener('abort', listener, { once: true });

@@ -5,9 +5,11 @@ import {
   abandonedRule,
   checkNames,
   COMMON_OPTION_NAMES,
+  parseDuration,
   resolvePolicy,
   show,
   type CommonOptions,
+  type Duration,
   type FailureVerdict,
   type RunPolicy,
 } from '../../core/options.js';
@@ -70,6 +72,11 @@ export interface HttpOptions<Req> extends CommonOptions {
   replayHeaders?: readonly string[];
   /** A larger body is passed through and not kept; a duplicate is told so with 409. @default 1048576 (1 MiB) */
   maxBodyBytes?: number;
+  /**
+   * How long the handler may still answer when somebody else has answered 408 or 5xx in its place, a timer in front for
+   * example. Until then its key is held; after it, nobody can say what came of it. Express and Fastify only. @default '1m'
+   */
+  lateAnswer?: Duration;
   /** Your page about these problems: their `type` is this and `#CODE`. @default none: 'about:blank' */
   docs?: string;
   /** Stands first in every address. Two services on one Redis need two. @default 'idempotency' */
@@ -81,6 +88,8 @@ type CallerName = string | number | null | undefined;
 
 /** {@link HttpOptions}, checked. */
 export interface HttpSettings<Req> {
+  /** Whose options these are, for messages. */
+  readonly where: string;
   readonly idempotency: Idempotency;
   readonly policy: RunPolicy;
   readonly rule: AbandonedRule;
@@ -90,6 +99,7 @@ export interface HttpSettings<Req> {
   readonly header: string;
   readonly keepsHeader: (name: string) => boolean;
   readonly maxBodyBytes: number;
+  readonly lateAnswerMs: number;
   readonly warn: (message: string, detail?: unknown) => void;
 }
 
@@ -107,12 +117,13 @@ const OPTION_NAMES: readonly string[] = [
     'route',
     'fingerprint',
   ],
-  ...['remember', 'onAbandoned', 'replayHeaders', 'maxBodyBytes', 'docs', 'prefix', 'logger'],
+  ...['remember', 'onAbandoned', 'replayHeaders', 'maxBodyBytes', 'lateAnswer', 'docs', 'prefix', 'logger'],
 ];
 /** Safe by definition: a duplicate of one does no harm. */
 const NEVER_PROTECTED = ['GET', 'HEAD', 'OPTIONS', 'TRACE'];
 const TOKEN = /^[!#$%&'*+\-.^_`|~A-Za-z0-9]+$/;
 const DEFAULT_MAX_BODY_BYTES = 1024 * 1024;
+const DEFAULT_LATE_ANSWER = '1m';
 
 const invalid = (message: string) => new UsageError('INVALID_OPTIONS', message);
 
@@ -137,6 +148,7 @@ export function httpSettings<Req>(where: string, options: HttpOptions<Req>): Htt
   const idempotency = engineOf(options);
   const maxBodyBytes = checkBytes(options.maxBodyBytes);
   return {
+    where,
     idempotency,
     policy: policyOf(options, idempotency, maxBodyBytes),
     rule: abandonedRule(options.onAbandoned),
@@ -145,6 +157,7 @@ export function httpSettings<Req>(where: string, options: HttpOptions<Req>): Htt
     header: header.toLowerCase(),
     keepsHeader: headerFilter(checkReplayHeaders(options.replayHeaders ?? [])),
     maxBodyBytes,
+    lateAnswerMs: parseDuration('lateAnswer', options.lateAnswer ?? DEFAULT_LATE_ANSWER),
     warn: warnThrough(options.logger),
   };
 }
