@@ -18,8 +18,10 @@ export function checkAnswer({ status, headers }: Answered): void {
 /** Writes an answer of ours. */
 export function writeAnswer(res: ServerResponse, { status, headers, body }: Answered): void {
   res.statusCode = status;
-  res.removeHeader('content-length');
   for (const [name, value] of Object.entries(headers)) res.setHeader(name, value);
+  // A length may be there already, of another body, from a handler that failed.
+  if (isBodiless(status)) res.removeHeader('content-length');
+  else res.setHeader('content-length', Buffer.byteLength(body));
   if (isBodiless(status) || body.length === 0) res.end();
   else res.end(body);
 }

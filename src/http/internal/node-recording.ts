@@ -1,9 +1,9 @@
-import { ServerResponse, type OutgoingHttpHeaders } from 'node:http';
+import { ServerResponse } from 'node:http';
 import { isInside } from '../../attempt.js';
 import type { Attempt } from '../../core/attempt.js';
 import { unrefTimeout } from '../../core/timers.js';
 import { BodyCopy, isBodiless, savedHeaders, type Answered, type Handled } from './answer.js';
-import { readArguments, toBytes, type Callback } from './node-arguments.js';
+import { namedHeaders, readArguments, toBytes, type Callback } from './node-arguments.js';
 import { writeAnswer } from './node-answer.js';
 import { outputOf, type Output } from './node-output.js';
 import { OutsideAnswer, saysGivenUp } from './node-outside.js';
@@ -42,6 +42,9 @@ export class NodeRecording {
   /** Whether the client gets another answer than this one. */
   #isCut = false;
   #outside: OutsideAnswer | undefined;
+  /** Whether the handler destroyed the connection after its end: what waits would have left before. */
+  #isToBeDestroyed = false;
+  #unwatch!: () => void;
   /** Inside of `end`: whether it called `write` with its chunk, as it does over HTTP/2. */
   #wroteInEnd: boolean | undefined;
 
@@ -63,7 +66,9 @@ export class NodeRecording {
   /** Lets the answer end: it is recorded, or the store has had its deadline. */
   release(): void {
     this.#isOpen = true;
+    this.#unwatch();
     this.#output.release();
+    if (this.#isToBeDestroyed) this.res.socket?.destroySoon();
   }
 
   /**
@@ -73,6 +78,7 @@ export class NodeRecording {
   replaceBy(answer: Answered | undefined): void {
     const { res } = this;
     const { socket } = res;
+    this.#unwatch();
     // The client has an answer already, and may use the connection for its next request.
     if (this.#outside) return;
     this.#isCut = true;
@@ -266,9 +272,10 @@ export class NodeRecording {
    */
   #watchForBreaks(): void {
     const { res, attempt } = this;
-    const unwatch = watchSocket(res, () => isInside(attempt) && this.#break());
+    this.#unwatch = watchSocket(res, () => isInside(attempt) && this.#isDestroyedLater());
     res.destroy = (error) => {
-      if (!this.#outside || isInside(attempt)) this.#break();
+      if (isInside(attempt)) return this.#isDestroyedLater() ? res : this.#original.destroy(error);
+      if (!this.#outside) this.#break();
       return this.#original.destroy(error);
     };
     res.once('close', () => {
@@ -277,7 +284,13 @@ export class NodeRecording {
       res.emit('drain');
     });
     res.on('unpipe', () => this.#isClosed && this.#break());
-    void this.ended.then(unwatch);
+  }
+
+  /** Whether the connection that the handler destroys stays until all is sent that would have left before. */
+  #isDestroyedLater(): boolean {
+    this.#break();
+    this.#isToBeDestroyed = this.#hasEnded && !this.#isOpen;
+    return this.#isToBeDestroyed;
   }
 
   #break(): void {
@@ -302,15 +315,4 @@ function originalsOf(res: ServerResponse): Originals {
 function refuseLate(callback: Callback | undefined): false {
   if (callback) process.nextTick(callback, new Error('write after end'));
   return false;
-}
-
-/** Headers as writeHead takes them, by lower-case name. */
-function namedHeaders(given: unknown): OutgoingHttpHeaders {
-  if (given === undefined) return {};
-  const pairs: [string, OutgoingHttpHeaders[string]][] = [];
-  if (Array.isArray(given)) {
-    const flat = given.flat() as string[];
-    for (let at = 0; at < flat.length; at += 2) pairs.push([flat[at]!, flat[at + 1]]);
-  } else pairs.push(...Object.entries(given as OutgoingHttpHeaders));
-  return Object.fromEntries(pairs.map(([name, value]) => [name.toLowerCase(), value]));
 }
