@@ -5,7 +5,7 @@ import express5, { type ErrorRequestHandler, type Express, type RequestHandler }
 import express4 from 'express4';
 import { expressIdempotency } from '../../src/http/express.js';
 import { InMemoryStore } from '../../src/stores/memory.js';
-import { ask, differences, exchange, FORMS } from './differential/client.js';
+import { exchange, expectReplay, FORMS } from './differential/client.js';
 import { EXPRESS_CASES } from './differential/express-cases.js';
 import { listen } from './servers/listen.js';
 import type { RunningServer } from './site.js';
@@ -67,16 +67,3 @@ describe.each(versions)('Express %i, with us and without us', (version, express)
     await expectReplay(server.port, asking('with', `k${sent++}`));
   });
 });
-
-async function expectReplay(port: number, asked: Parameters<typeof ask>[1]): Promise<void> {
-  const [first, again] = [await ask(port, asked).catch(broken), await ask(port, asked).catch(broken)];
-  const isRemembered = first.status > 0 && first.status < 500 && first.status !== 429;
-  const wasProtected = again.headers['idempotency-replayed'] !== undefined;
-  // What no client can read is well-formed when it is replayed.
-  if (first.status === 0 && again.status > 0) return;
-  if (isRemembered && wasProtected) expect(differences(first, again)).toEqual([]);
-  // Not remembered, or answered before us: the second one ran as the first one did.
-  else expect({ ...again, headers: undefined }).toEqual({ ...first, headers: undefined });
-}
-
-const broken = () => ({ status: 0, headers: {} as Record<string, string>, body: '' });

@@ -4,6 +4,7 @@ import type {} from 'fastify';
 import type { Attempt } from '../core/attempt.js';
 import { UsageError } from '../core/errors.js';
 import { show } from '../core/options.js';
+import { warnOfAuthorization } from './internal/authorization.js';
 import { Exchange } from './internal/exchange.js';
 import { serveNode, type NodeExchange } from './internal/node.js';
 import { httpSettings, type HttpOptions } from './internal/options.js';
@@ -57,6 +58,12 @@ type FastifyPlugin = (
   done: (error?: Error) => void,
 ) => void;
 
+interface AddedRoute {
+  readonly config?: unknown;
+  readonly preHandler?: unknown;
+  readonly url: string;
+  readonly method: string | string[];
+}
 type RouteOptions = false | Partial<FastifyIdempotencyOptions>;
 const NAME = 'fastifyIdempotency()';
 
@@ -82,7 +89,14 @@ function install(instance: FastifyLike, options: FastifyIdempotencyOptions): voi
   if (!instance.hasRequestDecorator('idempotency')) instance.decorateRequest('idempotency', null);
   // A mistake in a route's options shows when the route is added, not when it is called; for a route that was added
   // before this plugin was loaded, when it is called.
-  instance.addHook('onRoute', ({ config }: { config?: unknown }) => void exchangeOf(routeOptions(config)));
+  instance.addHook('onRoute', ({ config, preHandler, url, method }: AddedRoute) => {
+    const own = routeOptions(config);
+    const exchange = exchangeOf(own);
+    const isProtected = own !== false && [method].flat().some((each) => exchange.concerns(each));
+    if (!isProtected) return;
+    const remedy = 'make it an onRequest or preValidation hook';
+    warnOfAuthorization([preHandler].flat(), url, remedy, exchange.settings.warn);
+  });
   // After parsing and validation: what fails there is no answer to be remembered.
   const hook: Hook = (request, reply, done) => {
     // Fastify runs hooks for what no route is there for, too.

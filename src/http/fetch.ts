@@ -62,7 +62,11 @@ function toResponse({ status, headers, body }: Answered): Response {
   const pairs = Object.entries(headers).flatMap(([name, value]) =>
     [value].flat().map((each): [string, string] => [name, String(each)]),
   );
-  return new Response(isBodiless(status) ? null : (body as Uint8Array<ArrayBuffer>), {
+  // Some servers say what type an empty body has, which one that is absent has not.
+  const isAbsent = isBodiless(status) || body.length === 0;
+  // As bytes: a text would be given a type of its own.
+  const bytes = typeof body === 'string' ? new TextEncoder().encode(body) : (body as Uint8Array<ArrayBuffer>);
+  return new Response(isAbsent ? null : bytes, {
     status,
     headers: pairs,
   });

@@ -154,13 +154,15 @@ export const NODE_HANDLERS: Readonly<Record<string, NodeHandler>> = {
     await later();
     res.end('later');
   },
-  trailers: (_, res) => {
+  trailers: (req, res) => {
+    if (req.httpVersion === '1.0') return res.end('no trailers');
     res.writeHead(200, { Trailer: 'X-Sum' });
     res.write('body');
     res.addTrailers({ 'X-Sum': '4' });
     res.end();
   },
-  'trailers with an end': (_, res) => {
+  'trailers with an end': (req, res) => {
+    if (req.httpVersion === '1.0') return res.end('no trailers');
     res.setHeader('Trailer', 'X-Sum');
     res.write('bo');
     res.addTrailers({ 'X-Sum': '4' });

@@ -86,7 +86,11 @@ class Http2Output implements Output {
       // Else the head could be given a second time.
       if (this.#held) Object.defineProperty(stream, 'headersSent', { value: true, configurable: true });
     };
-    stream.write = (...args) => this.#pass(() => write(...args)) !== false;
+    stream.write = (...args) => {
+      const isChunk = typeof args[0] === 'string' || args[0] instanceof Uint8Array;
+      // What is no chunk is refused to the caller, at once.
+      return isChunk ? this.#pass(() => write(...args)) !== false : write(...args);
+    };
     stream.end = (...args) => {
       this.#pass(() => end(...args));
       return stream;
