@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { UsageError } from '../../core/errors.js';
+import { UsageError } from '../../../core/errors.js';
 
 /**
  * The parsed body of a request of Node's HTTP server; undefined when it has none.
