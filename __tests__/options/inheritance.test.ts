@@ -175,7 +175,7 @@ describe('what is stored', () => {
     await fetchIdempotency({ idempotency, scope: 'shared' })(() => new Response('done'))(post('ann', key));
     await idempotentConsumer({ idempotency, name: 'q', key: () => key, handler: () => 1 })('m');
     const { store: _, ...defaults } = of;
-    const open = { failure: undefined, query: async () => ({}) };
+    const open = { failure: undefined, endedByWork: false, query: async () => ({}) };
     const transactions = new Transactions(store, Object.assign(store, { session: () => open }), defaults);
     await transactions.run(key, () => 1, { name: 't' });
     const scope = createHmac('sha256', pepper).update('acme').digest('hex').slice(0, 32);
