@@ -2,7 +2,8 @@ import tseslint from 'typescript-eslint';
 
 const nodeBuiltins = '^node:';
 const core = (name) => `^(\\.\\./)+core/${name}\\.js$`;
-const shared = '^(\\.\\./)+((core|keys|codec)/[\\w.-]+|api|idempotency|adapter|attempt|translate|logging)\\.js$';
+const shared =
+  '^(\\.\\./)+((core|keys|codec)/[\\w.-]+|api|idempotency|adapter|attempt|translate|logging)\\.js$';
 const ownFolder = '^\\./([\\w.-]+/)*[\\w.-]+\\.js$';
 const ownFolderFromInternal = '^\\.\\./[\\w.-]+\\.js$';
 

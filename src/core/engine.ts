@@ -9,7 +9,15 @@ import type { EngineParts, Operation } from './operation.js';
 import { IN_DOUBT_RETENTION_MS } from './options.js';
 import type { Answer } from './outcome.js';
 import { LEFT, TIMED_OUT } from './patience.js';
-import { identityOf, leaseOf, NO_STEPS, type Grant, type Lease, type StoredRecord } from './record.js';
+import {
+  identityOf,
+  inProgress,
+  leaseOf,
+  NO_STEPS,
+  type Grant,
+  type Lease,
+  type StoredRecord,
+} from './record.js';
 import type { ClaimAnswer, ClaimRequest } from './store.js';
 import { monotonicMs } from './timers.js';
 import { newToken } from './token.js';
@@ -285,20 +293,3 @@ function claimRequest<T>({ op, replacing }: Caller<T>): ClaimRequest {
 }
 
 const sightOf = (record: StoredRecord): Sight => ({ kind: 'record', record });
-
-/** An attempt of this process, as its joiners see it. */
-function inProgress(lease: Lease): StoredRecord {
-  return {
-    ...lease,
-    status: 'IN_PROGRESS',
-    final: false,
-    restored: false,
-    notes: lease.notes,
-    leaseRemainingMs: lease.leaseMs,
-    settledAtMs: undefined,
-    expiresAtMs: lease.leaseEndsAtMs + lease.unsettledRetentionMs,
-    hitCount: 0,
-    payload: undefined,
-    format: 'twiceshy',
-  };
-}

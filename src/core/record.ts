@@ -172,6 +172,23 @@ export function leaseOf(terms: LeaseTerms, grant: Grant): Lease {
   };
 }
 
+/** An attempt of this process, as its joiners see it. */
+export function inProgress(lease: Lease): StoredRecord {
+  return {
+    ...lease,
+    status: 'IN_PROGRESS',
+    final: false,
+    restored: false,
+    notes: lease.notes,
+    leaseRemainingMs: lease.leaseMs,
+    settledAtMs: undefined,
+    expiresAtMs: lease.leaseEndsAtMs + lease.unsettledRetentionMs,
+    hitCount: 0,
+    payload: undefined,
+    format: 'twiceshy',
+  };
+}
+
 /** Whether a record is past its lease without a settled outcome. */
 export function isAbandoned(record: StoredRecord): boolean {
   return record.status === IdempotencyStatus.IN_PROGRESS && record.leaseRemainingMs <= 0;
