@@ -4,7 +4,7 @@ import { Caller } from './caller.js';
 import { isIdempotencyError, StoreError, toStoreError, type IdempotencyError } from './errors.js';
 import type { EventName } from './events.js';
 import { Execution, withdraw, type Ending } from './execution.js';
-import { Flight, flightsOf, type Sight } from './flight.js';
+import { Flight, flightsOf, sightOf, type Sight } from './flight.js';
 import type { EngineParts, Operation } from './operation.js';
 import { IN_DOUBT_RETENTION_MS } from './options.js';
 import type { Answer } from './outcome.js';
@@ -291,5 +291,3 @@ function claimRequest<T>({ op, replacing }: Caller<T>): ClaimRequest {
     notes,
   };
 }
-
-const sightOf = (record: StoredRecord): Sight => ({ kind: 'record', record });

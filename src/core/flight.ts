@@ -13,6 +13,8 @@ export type Sight =
   | { readonly kind: 'again' }
   | { readonly kind: 'failed'; readonly error: IdempotencyError };
 
+export const sightOf = (record: StoredRecord): Sight => ({ kind: 'record', record });
+
 /**
  * The one thing that happens to a key in this process: a claim, then an attempt that runs here, or a watch of
  * one that runs elsewhere. All callers of the key share it, so that a joiner costs no store command.
