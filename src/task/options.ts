@@ -14,6 +14,7 @@ import {
   abandonedRule,
   COMMON_INHERITANCE,
   COMMON_OPTIONS,
+  KEY,
   ON_ABANDONED,
   REMEMBER,
   resolvePolicy,
@@ -73,6 +74,7 @@ export const TASK_DEFAULTS = {
 const KEY_OF_TASK: Option = {
   check: (value, option) => {
     if (typeof value === 'string' || typeof value === 'function') return value;
+    KEY.check(value, option);
     throw invalid(`${option} is ${show(value)}: give a string, or a function of the task`);
   },
 };

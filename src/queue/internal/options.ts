@@ -36,6 +36,7 @@ import type { AbandonedRule } from '../../core/record.js';
 import type { LeaseStore } from '../../core/store.js';
 import { adapterOf, createIdempotency } from '../../idempotency.js';
 import { composeNamespace } from '../../keys/index.js';
+import { warnThrough } from '../../logging.js';
 
 type ReconcileFunction<R> = Extract<OnAbandoned<R>, (attempt: Attempt) => unknown>;
 
@@ -128,7 +129,8 @@ export const CONSUMER_INHERITANCE = {
   // A queue's, or the one that must be given.
   name: 'replaced',
   scope: 'inherited',
-  requireScope: 'inherited',
+  // True in one of the two is enough.
+  requireScope: 'combined',
   remember: 'inherited',
   store: 'kept',
   codec: 'kept',
@@ -186,10 +188,15 @@ export function consumerSettings<M, R>(
   } = options;
   OF_MESSAGE.check(key, 'key');
   broker.check?.(options);
-  if (typeof name !== 'function')
-    composeNamespace({ prefix, name, scope: typeof scope === 'function' ? undefined : scope });
-  checkScoped(where, options.requireScope ?? adapter.requiresScope, scope);
-  notes.forEach(adapter.note);
+  // Whatever is known by now: later it would cost messages.
+  composeNamespace({
+    prefix,
+    name: typeof name === 'function' ? 'of-message' : name,
+    scope: typeof scope === 'function' ? undefined : scope,
+  });
+  checkScoped(where, options.requireScope || adapter.requiresScope, scope);
+  const warn = warnThrough(options.logger);
+  for (const note of notes) warn(`twiceshy: ${note}`);
   return {
     options,
     idempotency,
