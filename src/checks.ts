@@ -6,6 +6,7 @@ import {
   COMMON_OPTIONS,
   FIXED_SCOPE,
   LEASE_STORE,
+  NAME,
   ON_ABANDONED,
   PAYLOAD,
   PREFIX,
@@ -16,7 +17,7 @@ import {
 /** Of `get()` and `resolve()`. */
 export const PLACE_OPTIONS = {
   prefix: PREFIX,
-  name: ANY,
+  name: NAME,
   scope: FIXED_SCOPE,
 } satisfies OptionTable<Namespaced>;
 

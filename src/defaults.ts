@@ -1,5 +1,14 @@
 /** The composition root: the only file that may import stores and faces together. */
-import { ANY, BOOLEAN, invalid, OBJECT, readOptions, show, type OptionTable } from './core/check.js';
+import {
+  ANY,
+  BOOLEAN,
+  FUNCTION,
+  invalid,
+  OBJECT,
+  readOptions,
+  show,
+  type OptionTable,
+} from './core/check.js';
 import { LEASE_STORE } from './core/options.js';
 import { isIdempotencyStore, isLeaseStore, type LeaseStore } from './core/store.js';
 import type { IdempotencyOptions } from './api.js';
@@ -29,7 +38,7 @@ export const MIDDLEWARE_OPTIONS = {
   ...TASK_DEFAULTS,
   redis: ANY,
   store: LEASE_STORE,
-  Result: ANY,
+  Result: FUNCTION,
   requireScope: BOOLEAN,
   codec: OBJECT,
   logger: OBJECT,

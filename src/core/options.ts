@@ -192,6 +192,8 @@ export const SIGNAL: Option = { check: (value) => (checkSignal(value), value) };
 
 /** Stands first in every address. */
 export const PREFIX: Option = { ...TEXT, refusesUndefined: 'INVALID_OPTIONS' };
+/** The operation. Nothing else may stand for "that of the instance", or "the default", but undefined. */
+export const NAME: Option = TEXT;
 /** Whose keys these are; its characters are checked with the whole address. */
 export const SCOPE: Option = { check: checkScope, refusesUndefined: 'INVALID_OPTIONS' };
 /** A scope that is no function. */

@@ -15,6 +15,7 @@ import {
   COMMON_INHERITANCE,
   COMMON_OPTIONS,
   KEY,
+  NAME,
   ON_ABANDONED,
   REMEMBER,
   resolvePolicy,
@@ -89,7 +90,7 @@ const PAYLOAD_OF_TASK: Option = {
 export const TASK_OPTIONS = {
   ...TASK_DEFAULTS,
   key: { ...KEY_OF_TASK, refusesUndefined: 'INVALID_KEY' },
-  name: ANY,
+  name: NAME,
   payload: PAYLOAD_OF_TASK,
 } satisfies OptionTable<TaskOptions>;
 

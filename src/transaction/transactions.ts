@@ -4,7 +4,6 @@ import type { IdempotencyOptions, RunOptions } from '../api.js';
 import { RunningAttempt, type Attempt } from '../core/attempt.js';
 import { isIdempotencyError, StoreError, UsageError, type IdempotencyError } from '../core/errors.js';
 import {
-  ANY,
   BOOLEAN,
   inherit,
   OBJECT,
@@ -19,6 +18,7 @@ import {
   COMMON_OPTIONS,
   DEFAULT_PREFIX,
   FIXED_SCOPE,
+  NAME,
   ON_ABANDONED,
   PAYLOAD,
   PREFIX,
@@ -79,7 +79,7 @@ const { onStoreError: _3, storeTimeout: _4, ...COMMON_INHERITED } = COMMON_INHER
 const SHARED = {
   ...COMMON,
   prefix: PREFIX,
-  name: ANY,
+  name: NAME,
   scope: FIXED_SCOPE,
   remember: REMEMBER,
 };
