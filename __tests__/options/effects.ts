@@ -54,6 +54,7 @@ const codec = (name: string) => ({
   classes: [
     { name, type: Money, encode: ({ amount }: Money) => amount, decode: (n: number) => new Money(n) },
   ],
+  redact: (value: unknown) => (value instanceof Money ? value : { ...(value as object), by: name }),
 });
 const policy = (name: keyof Operation<unknown>['policy'], ...values: Pair): Effect => ({
   values: () => values,
@@ -91,6 +92,11 @@ export const EFFECTS: Readonly<Record<string, Effect>> = {
     values: ({ form }) => (form.scope === 'function' ? [() => 's1', () => 's2'] : ['s1', 's2']),
     outerValues: () => ['o1', 'o2'],
     see: ({ place }) => [place?.scope, place?.address],
+  },
+  pepper: {
+    values: () => ['the pepper of the one', 'the pepper of another'],
+    also: ({ form }) => ({ scope: form.scope === 'function' ? () => 's' : 's' }),
+    see: ({ place }) => place?.scope,
   },
   requireScope: { values: () => [true, false], see: refused },
   key: { values: byForm('key', 'k1', 'k2'), see: ({ place }) => place?.key },
@@ -168,10 +174,8 @@ export const suspiciousTtl = (face: Face): number => ('onDuplicate' in face.own 
 
 /** Where an option can't be seen, and why. */
 export const UNSEEN: Readonly<Record<string, string>> = {
+  'every face: keysInLogs': 'what loggers are told: logging.test.ts, and inheritance.test.ts',
   'a task: redis': 'it connects to a server: task/setup.test.ts',
-  'expressIdempotency(): codec': 'answers are plain data',
-  'fastifyIdempotency(): codec': 'answers are plain data',
-  'fetchIdempotency(): codec': 'answers are plain data',
   'idempotentProcessor(): retryDelay': 'the job goes by its own backoff',
   'consumeIdempotently(): retryDelay': 'how long a message is held back: queue/amqp.test.ts',
   'sqsBatchHandler(): retryDelay': 'SQS decides when a message comes again',

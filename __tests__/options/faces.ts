@@ -176,7 +176,7 @@ async function askFastify(call: Call, plugin: object, own?: object): Promise<unk
   }
 }
 const ofRoute = (call: Call) => {
-  const hasOne = [call.outer, call.inner].some((given) => 'store' in given || 'idempotency' in given);
+  const hasOne = 'store' in call.outer || 'idempotency' in call.outer || 'idempotency' in call.inner;
   const needs = { scope: 'shared', ...(!hasOne && { store: call.store, ...silent() }) };
   // The plugin itself must be allowed.
   if ('requireScope' in call.outer)
@@ -262,7 +262,7 @@ async function askSqs(call: Call): Promise<unknown> {
 }
 
 async function askTransaction(call: Call): Promise<unknown> {
-  const open = { failure: undefined, query: async () => ({}) };
+  const open = { failure: undefined, endedByWork: false, query: async () => ({}) };
   const store = Object.assign(call.store, { session: () => open });
   const transactions = new Transactions(store, store, over({ name: 'n', ...silent() }, call.outer));
   return again(call, () => transactions.run('k', call.work, over({}, call.inner)));
@@ -281,7 +281,14 @@ const CONSUMER = {
   form: { key: 'function', scope: 'both', payload: 'function' },
 } as const;
 /** A middleware has no option for what its tasks can't be given otherwise. */
-const OF_MIDDLEWARE = { redis: 'kept', store: 'kept', Result: 'kept', requireScope: 'kept', codec: 'kept' };
+const OF_MIDDLEWARE = {
+  keysInLogs: 'kept',
+  redis: 'kept',
+  store: 'kept',
+  Result: 'kept',
+  requireScope: 'kept',
+  codec: 'kept',
+};
 const ALL_INHERITED = Object.fromEntries(
   Object.keys(optionTables['HTTP adapters']).map((name) => [name, 'inherited' as const]),
 );

@@ -1,5 +1,5 @@
 /** Values that each option refuses. A new option without a line fails the tests that read it. */
-const NO_TEXT: readonly unknown[] = [1, NaN, '', null, {}, [], true, Symbol('s'), 7n];
+export const NO_TEXT: readonly unknown[] = [1, NaN, '', null, {}, [], true, Symbol('s'), 7n];
 const NO_FUNCTION: readonly unknown[] = [1, NaN, 'x', null, {}, [], true, Symbol('s'), Promise.resolve()];
 const NO_OBJECT: readonly unknown[] = [1, NaN, 'x', null, true, () => 1, Symbol('s')];
 const NO_BOOLEAN: readonly unknown[] = [0, NaN, 'yes', '', null, {}, [], () => true];
@@ -46,6 +46,8 @@ export const WRONG: Readonly<Record<string, readonly unknown[]>> = {
   prefix: NO_PART,
   name: [...NO_PART, 'a:b'],
   scope: NO_PART,
+  pepper: [...NO_TEXT, 'too short'],
+  keysInLogs: NO_CHOICE,
   url: NO_TEXT,
   table: [1, NaN, '', null, {}, []],
   schema: [1, NaN, '', null, {}, []],
@@ -63,6 +65,7 @@ export const WRONG: Readonly<Record<string, readonly unknown[]>> = {
   onCacheMiss: NO_FUNCTION,
   onDrop: NO_FUNCTION,
   onEvict: NO_FUNCTION,
+  clock: [1, NaN, 'x', null, true],
   onWarning: NO_FUNCTION,
   skip: NO_FUNCTION,
   route: NO_FUNCTION,

@@ -3,7 +3,7 @@ import type { Attempt } from '../../core/attempt.js';
 import { isNothing, show } from '../../core/check.js';
 import { isIdempotencyError, UsageError, type IdempotencyError } from '../../core/errors.js';
 import { IN_DOUBT_RETENTION_MS, type FailureVerdict } from '../../core/options.js';
-import { failureOutcome, isVerdict, type Answer, type Outcome } from '../../core/outcome.js';
+import { failureOutcome, isVerdict, unjudgedFailure, type Answer, type Outcome } from '../../core/outcome.js';
 import type { StoredRecord } from '../../core/record.js';
 import { checkScope, recordOf, type RecordPlace } from './address.js';
 import { isSavedAnswer, type Answered, type Handled, type SavedAnswer } from './answer.js';
@@ -81,7 +81,13 @@ export class Exchange<Req extends object> {
     const keyed = await this.#read(request, facts);
     if (!('key' in keyed)) return keyed;
     protectedRequests.add(request);
-    return this.#run(request, facts, keyed, work);
+    return this.#run(request, facts, keyed, work).catch((error: unknown) => this.#tooLarge(error));
+  }
+
+  /** The client's own fault, which must not be a 500. */
+  #tooLarge(error: unknown): Reply {
+    if (isIdempotencyError(error, 'PAYLOAD_TOO_LARGE')) return this.#problem(error.code);
+    throw error;
   }
 
   async #read(request: Req, facts: Facts): Promise<Keyed | Reply> {
@@ -155,13 +161,12 @@ export class Exchange<Req extends object> {
   #outcomeOf(handled: Handled): Outcome<SavedAnswer> {
     const { rule } = this.settings;
     // Nobody can say what an error left behind: where that matters, the rule says so.
-    const unclear = rule === 'retry' ? 'retryable' : 'unknown';
-    if ('error' in handled) return failureOutcome(unclear, handled.error);
+    if ('error' in handled) return unjudgedFailure(rule, handled.error);
     const { answer } = handled;
     const said = this.#isRemembered(answer.status);
     if (said === true || said === 'final') return { kind: 'completed', value: answer };
     if (said !== false) return failureOutcome(said, answer);
-    return failureOutcome(answer.status < 500 ? 'retryable' : unclear, answer);
+    return unjudgedFailure(answer.status < 500 ? 'retry' : rule, answer);
   }
 
   /** A predicate that throws, or whose answer means nothing, leaves it to the default: it must not undo a charge. */
