@@ -1,0 +1,83 @@
+/** Values that each option refuses. A new option without a line fails the tests that read it. */
+export const NO_TEXT: readonly unknown[] = [1, NaN, '', null, {}, [], true, Symbol('s'), 7n];
+const NO_FUNCTION: readonly unknown[] = [1, NaN, 'x', null, {}, [], true, Symbol('s'), Promise.resolve()];
+const NO_OBJECT: readonly unknown[] = [1, NaN, 'x', null, true, () => 1, Symbol('s')];
+const NO_BOOLEAN: readonly unknown[] = [0, NaN, 'yes', '', null, {}, [], () => true];
+const NO_DURATION: readonly unknown[] = [
+  ...[NaN, -1, 0, Infinity, 1e300, '1 year', '-1s', '', null, {}, [], true, () => 1, Symbol('s'), 7n],
+];
+const NO_COUNT: readonly unknown[] = [NaN, -1, 1.5, Infinity, 2 ** 53, '7', null, {}, [], true, () => 1, 7n];
+const NO_TIMER: readonly unknown[] = [NaN, -1, Infinity, 2 ** 31, '7', null, {}, [], true, () => 1, 7n];
+const NO_CHOICE: readonly unknown[] = ['other', '', 1, NaN, null, {}, [], true, Symbol('s')];
+const TOO_LONG = 'x'.repeat(300);
+const NO_PART: readonly unknown[] = [...NO_TEXT, TOO_LONG, 'a\u0000b', '\ud800'];
+
+export const WRONG: Readonly<Record<string, readonly unknown[]>> = {
+  ttl: NO_DURATION,
+  lease: NO_DURATION,
+  maxHold: NO_DURATION,
+  waitTimeout: NO_DURATION,
+  storeTimeout: NO_DURATION,
+  retryDelay: NO_DURATION,
+  leaseMs: NO_DURATION,
+  shortLeaseMs: NO_DURATION,
+  unsettledMs: NO_DURATION,
+  patienceMs: NO_DURATION,
+  timeoutMs: [...NO_TIMER, 0],
+  clockMarginMs: NO_TIMER,
+  concurrent: NO_CHOICE,
+  concurrentBehavior: NO_CHOICE,
+  onStoreError: NO_CHOICE,
+  onDuplicate: NO_CHOICE,
+  onAbandoned: NO_CHOICE,
+  remember: NO_CHOICE,
+  maxAttempts: [...NO_COUNT, 0],
+  maxResultBytes: [...NO_COUNT, 0],
+  maxEntries: [...NO_COUNT, 0],
+  histories: [...NO_COUNT, 0],
+  maxBodyBytes: NO_COUNT,
+  seed: [NaN, 1.5, '7', null, {}],
+  requireScope: NO_BOOLEAN,
+  required: NO_BOOLEAN,
+  bareKeys: NO_BOOLEAN,
+  evict: NO_BOOLEAN,
+  listen: NO_BOOLEAN,
+  prepare: NO_BOOLEAN,
+  prefix: NO_PART,
+  name: [...NO_PART, 'a:b'],
+  scope: NO_PART,
+  pepper: [...NO_TEXT, 'too short'],
+  keysInLogs: NO_CHOICE,
+  url: NO_TEXT,
+  table: [1, NaN, '', null, {}, []],
+  schema: [1, NaN, '', null, {}, []],
+  docs: [1, NaN, null, {}, []],
+  header: [1, NaN, '', 'a b', null, {}],
+  methods: ['POST', [], ['GET'], [1], null, {}, 1],
+  replayHeaders: ['x', ['Set-Cookie'], [1], null, {}, 1],
+  key: [1, NaN, {}, [], true, Symbol('s')],
+  keyGenerator: NO_FUNCTION,
+  payload: [],
+  signal: [1, NaN, 'x', null, {}, [], true],
+  execute: NO_FUNCTION,
+  handler: NO_FUNCTION,
+  onCacheHit: NO_FUNCTION,
+  onCacheMiss: NO_FUNCTION,
+  onDrop: NO_FUNCTION,
+  onEvict: NO_FUNCTION,
+  clock: [1, NaN, 'x', null, true],
+  onWarning: NO_FUNCTION,
+  skip: NO_FUNCTION,
+  route: NO_FUNCTION,
+  fingerprint: NO_FUNCTION,
+  Result: NO_FUNCTION,
+  codec: NO_OBJECT,
+  logger: NO_OBJECT,
+  transactions: NO_OBJECT,
+  redis: [1, NaN, true, null, () => 1, Symbol('s')],
+  client: [1, 'x', null, {}, true],
+  waitForReplicas: [...NO_COUNT, 0, { count: 0 }, { count: 1, timeoutMs: -1 }],
+  store: [1, NaN, 'x', null, {}, [], true, () => 1],
+  idempotency: [1, NaN, 'x', null, {}, [], true, () => 1],
+  runner: [],
+};
