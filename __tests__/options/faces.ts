@@ -217,7 +217,7 @@ const droppedBy = ({ inner, outer }: Call, onDrop: (message: unknown, error: unk
   'logger' in inner || 'logger' in outer ? {} : { onDrop };
 
 async function askAmqp(call: Call): Promise<unknown> {
-  let deliver!: (message: { properties: { messageId: string } } | null) => void;
+  let deliver!: (message: { properties: { messageId: string }; content: Uint8Array } | null) => void;
   let told!: (said: string) => void;
   const channel = {
     consume: async (_: string, onMessage: typeof deliver) => ((deliver = onMessage), { consumerTag: 't' }),
@@ -236,7 +236,7 @@ async function askAmqp(call: Call): Promise<unknown> {
   try {
     return await again(call, async () => {
       const said = new Promise<string>((resolve) => (told = resolve));
-      deliver({ properties: { messageId: 'k' } });
+      deliver({ properties: { messageId: 'k' }, content: Buffer.from('c') });
       // What is held back is given back when the consumer closes.
       const answer = await Promise.race([said, consumer.close().then(() => said)]);
       if (isIdempotencyError(dropped[0])) throw dropped[0];

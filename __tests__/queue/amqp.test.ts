@@ -137,11 +137,14 @@ await describeOnRabbitMq('an AMQP consumer on a real RabbitMQ', () => {
     expect([runs, errors]).toEqual([0, [expect.objectContaining({ code })]]);
   });
 
-  test('KEY_REUSED: another payload under the same message-id is dead-lettered', async () => {
+  test.each([
+    ['by default, which is the content', {}],
+    ['that is given', { payload: (message: ConsumeMessage) => message.content }],
+  ])('KEY_REUSED: under the same message-id another payload %s is dead-lettered', async (_, options) => {
     const errors: unknown[] = [];
     const ran: string[] = [];
     await consumer({
-      payload: (message) => message.content,
+      ...options,
       onDrop: (_, error) => errors.push(error),
       handler: (message) => String(ran.push(message.content.toString())),
     });

@@ -123,6 +123,25 @@ describe('sqsBatchHandler', () => {
     expect([ran, dropped]).toEqual([['bad'], ['bad', 'bad']]);
   });
 
+  test('KEY_REUSED: another body under a deduplication id that was used is given up, not deleted unseen', async () => {
+    const errors: unknown[] = [];
+    const { handle, ran } = handler({ onDrop: (_, error) => errors.push(error) });
+    const reused = (messageId: string, body: string) => ({ ...inGroup('g', 'pay'), messageId, body });
+    expect(await handle(batch(reused('1', 'pay 1')))).toEqual({ batchItemFailures: [] });
+    const given = await handle(batch(reused('2', 'pay 1000')));
+    expect(given).toEqual({ batchItemFailures: [{ itemIdentifier: '2' }] });
+    expect(await handle(batch(reused('3', 'pay 1')))).toEqual({ batchItemFailures: [] });
+    expect([ran, errors]).toEqual([['pay 1'], [expect.objectContaining({ code: 'KEY_REUSED' })]]);
+  });
+
+  test('with a key of your own the body is not compared, unless you say so', async () => {
+    const { handle, ran } = handler({ key: ({ attributes }) => attributes.MessageDeduplicationId });
+    const reused = (messageId: string, body: string) => ({ ...inGroup('g', 'pay'), messageId, body });
+    await handle(batch(reused('1', 'pay 1')));
+    expect(await handle(batch(reused('2', 'pay 1000')))).toEqual({ batchItemFailures: [] });
+    expect(ran).toEqual(['pay 1']);
+  });
+
   test('the key is the deduplication id that a sender chose, within its group; else the message id', () => {
     const body = '{"order":"o-1"}';
     const sent = (group: string, chosen: string, messageId: string) =>

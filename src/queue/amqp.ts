@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { invalid, messageOf } from '../core/check.js';
 import { CLOSE_TIMEOUT_MS } from '../core/options.js';
 import { unrefTimeout } from '../core/timers.js';
@@ -9,6 +10,7 @@ import type { ConsumerOptions, WithDefaults } from './internal/options.js';
 /** The part of an AMQP message that we use. */
 export interface AmqpMessage {
   readonly properties: { readonly messageId?: unknown };
+  readonly content: Uint8Array;
 }
 
 /** The part of an amqplib Channel that we call. */
@@ -21,7 +23,8 @@ export interface AmqpChannel<M extends AmqpMessage> {
 
 /**
  * The options of {@link consumeIdempotently}: a consumer's, where `name` is the queue by default, and `key` the
- * `message-id` property, without which a message is dropped.
+ * `message-id` property, without which a message is dropped. With that key the content is the `payload` by default: a message
+ * that reuses the id of another one is dropped with KEY_REUSED, and not acknowledged as if it had been done.
  */
 export type AmqpOptions<M extends AmqpMessage, R> = WithDefaults<ConsumerOptions<M, R>> & {
   /**
@@ -62,6 +65,8 @@ export async function consumeIdempotently<M extends AmqpMessage, R>(
   const consume = makeConsumer<M, R>(where, options as ConsumerOptions<M, R>, {
     name: queue,
     key,
+    // The digest, since a message may be larger than what is compared otherwise.
+    payload: ({ content }) => createHash('sha256').update(content).digest('hex'),
     check({ maxAttempts }) {
       if (maxAttempts === undefined)
         throw invalid(`${where} needs maxAttempts: then a message goes to the dead letters`);

@@ -25,7 +25,8 @@ export interface SqsBatchResponse {
 
 /**
  * The options of {@link sqsBatchHandler}: a consumer's, where `name` is `region/account/queue` by default, and `key` the
- * {@link sqsKey}.
+ * {@link sqsKey}. With that key the body is the `payload` by default: a message that reuses the deduplication id of another one
+ * is given up with KEY_REUSED, and not deleted as if it had been done.
  */
 export type SqsOptions<M extends SqsRecord, R> = WithDefaults<ConsumerOptions<M, R>>;
 
@@ -54,7 +55,7 @@ export function sqsKey({ messageId, body, attributes }: SqsRecord): string {
  * @throws UsageError INVALID_OPTIONS at once; the handler itself never rejects for a message
  */
 export function sqsBatchHandler<M extends SqsRecord, R>(options: SqsOptions<M, R>): SqsBatchHandler<M> {
-  const broker = { name: nameOf, key: sqsKey };
+  const broker = { name: nameOf, key: sqsKey, payload: ({ body }: M) => body };
   const consume = makeConsumer<M, R>('sqsBatchHandler()', options as ConsumerOptions<M, R>, broker);
   const isFinished = async (record: M) => (await consume(record)).action === 'ack';
 

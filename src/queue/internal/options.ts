@@ -149,6 +149,8 @@ const DEFAULT_RETRY_DELAY_MS = 1_000;
 export interface OfBroker<M> {
   readonly name?: string | ((message: M) => string);
   readonly key?: (message: M) => string | undefined;
+  /** What a message must say whenever it comes again under the broker's own key; it goes with that key only. */
+  readonly payload?: (message: M) => unknown;
   /** What errors of the broker's own mean, before `remember` is asked. */
   readonly remember?: (given: Remember<unknown>) => Remember<unknown>;
   /** @throws UsageError INVALID_OPTIONS for options that the broker can't do with */
@@ -215,8 +217,17 @@ export function consumerSettings<M, R>(
   };
 }
 
-function withDefaults<M, R>(read: ConsumerOptions<M, R>, { name, key }: OfBroker<M>): ConsumerOptions<M, R> {
-  return { ...(name !== undefined && { name }), ...(key && { key }), ...read };
+function withDefaults<M, R>(
+  read: ConsumerOptions<M, R>,
+  { name, key, payload }: OfBroker<M>,
+): ConsumerOptions<M, R> {
+  const isOwnKey = read.key === undefined;
+  return {
+    ...(name !== undefined && { name }),
+    ...(key && { key }),
+    ...(payload && isOwnKey && { payload }),
+    ...read,
+  };
 }
 
 function idempotencyOf<M, R>(where: string, options: ConsumerOptions<M, R>): Idempotency {
