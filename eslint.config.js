@@ -2,7 +2,8 @@ import tseslint from 'typescript-eslint';
 
 const nodeBuiltins = '^node:';
 const core = (name) => `^(\\.\\./)+core/${name}\\.js$`;
-const shared = '^(\\.\\./)+((core|keys|codec)/[\\w.-]+|api|idempotency|adapter|attempt|translate|logging)\\.js$';
+const shared =
+  '^(\\.\\./)+((core|keys|codec)/[\\w.-]+|api|idempotency|adapter|attempt|translate|logging)\\.js$';
 const ownFolder = '^\\./([\\w.-]+/)*[\\w.-]+\\.js$';
 const ownFolderFromInternal = '^\\.\\./[\\w.-]+\\.js$';
 
@@ -79,7 +80,7 @@ const boundaries = [
     sentence: 'imports core, keys, codec, idempotency, adapter and attempt, as a face does: no store',
   }),
   mayImport('testing/**', {
-    values: [ownFolder, core('[\\w.-]+'), nodeBuiltins],
+    values: [ownFolder, '^\\.\\./(bench|expect|model|options)\\.js$', core('[\\w.-]+'), nodeBuiltins],
     // By import() at the first use: who skips the random histories need not install it.
     types: ['^fast-check$'],
     sentence: 'imports only core, and of fast-check the types',

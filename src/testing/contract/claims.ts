@@ -1,6 +1,6 @@
-import { newToken } from '../core/token.js';
-import type { ContractTest } from './bench.js';
-import { equal, greater, matches } from './expect.js';
+import { newToken } from '../../core/token.js';
+import type { ContractTest } from '../bench.js';
+import { equal, greater, matches } from '../expect.js';
 
 export function describeClaims(test: ContractTest): void {
   test('G1: of fifty claims at once one wins, and the others see its record', async (bench) => {

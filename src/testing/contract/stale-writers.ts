@@ -1,6 +1,6 @@
-import { newToken } from '../core/token.js';
-import { settlement, type ContractTest } from './bench.js';
-import { equal, greater, matches, rejects } from './expect.js';
+import { newToken } from '../../core/token.js';
+import { settlement, type ContractTest } from '../bench.js';
+import { equal, greater, matches, rejects } from '../expect.js';
 
 export function describeStaleWriters(test: ContractTest): void {
   test('G3: after a takeover the stale owner can neither renew, step nor settle, and is told false', async (bench) => {
@@ -62,7 +62,7 @@ export function describeStaleWriters(test: ContractTest): void {
   });
 
   test('G3: an attempt whose claim was never answered settles over absence, with a fence of the store', async (bench) => {
-    const lease = { ...(await bench.claim()), fence: 0 };
+    const lease = { ...(await bench.claim()), fence: 0, leaseEndsAtMs: Infinity };
     const lost = bench.elsewhere();
     equal(await lost.settle(lease), true, 'a settling over absence');
     greater((await lost.read())?.fence, 0, 'the fence');
@@ -70,7 +70,7 @@ export function describeStaleWriters(test: ContractTest): void {
 
   test('G3: an attempt whose claim was executed unheard settles its own record and keeps its fence', async (bench) => {
     const lease = await bench.claim();
-    equal(await bench.settle({ ...lease, fence: 0 }), true, 'the settling');
+    equal(await bench.settle({ ...lease, fence: 0, leaseEndsAtMs: Infinity }), true, 'the settling');
     matches(await bench.refused(), { status: 'COMPLETED', fence: lease.fence });
   });
 
