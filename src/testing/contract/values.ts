@@ -135,5 +135,6 @@ const HOSTILE = [
     '0',
     '00',
     'x'.repeat(512),
+    `${'x'.repeat(511)}y`,
   ],
 ];
