@@ -1,7 +1,6 @@
 import type { Lease, RecordedStep, StoreKey, StoredRecord } from '../../src/core/record.js';
 import type { ClaimAnswer, ClaimRequest, LeaseStore, Replacement, Settlement } from '../../src/core/store.js';
 import type { Kept } from '../../src/stores/internal/kept.js';
-import { nowMs } from '../../src/stores/internal/memory-table.js';
 import * as transitions from '../../src/stores/internal/transitions.js';
 
 /** What the instances of a store share: its server, so to speak. */
@@ -55,7 +54,7 @@ export class TableStore implements LeaseStore {
   }
 
   protected now(): number {
-    return nowMs();
+    return Math.floor(performance.timeOrigin + performance.now());
   }
 
   protected moment(): transitions.Moment {

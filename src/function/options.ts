@@ -1,4 +1,4 @@
-import type { IdempotencyOptions, IdempotencyRecord, OnAbandoned } from '../api.js';
+import type { CacheHit, IdempotencyOptions, OnAbandoned } from '../api.js';
 import { ANY, choice, FUNCTION, OBJECT, BOOLEAN, readOptions, type OptionTable } from '../core/check.js';
 import {
   abandonedRule,
@@ -15,6 +15,7 @@ import {
 } from '../core/options.js';
 import type { AbandonedRule } from '../core/record.js';
 import type { IdempotencyStore, LeaseStore } from '../core/store.js';
+import { KEYS_IN_LOGS } from '../logging.js';
 
 /** What a duplicate does while the first call runs; the plain strings do as well. */
 export const ConcurrentBehavior = {
@@ -51,12 +52,14 @@ export interface FunctionOptions<T> extends Omit<CommonOptions, 'ttl' | 'concurr
   codec?: IdempotencyOptions['codec'];
   /** Any subset of debug, info, warn, error. @default warnings go to process.emitWarning */
   logger?: IdempotencyOptions['logger'];
+  /** How keys stand in warnings. @default 'plain' */
+  keysInLogs?: IdempotencyOptions['keysInLogs'];
   /**
    * A record answered this call: replayed, joined, or waited for. `record` is a copy of its own, and holds the error
    * where that is the answer. A call fires this or {@link onCacheMiss}, once. Nobody waits for what it returns; what it
    * throws is logged.
    */
-  onCacheHit?: (key: string, record: IdempotencyRecord<NoInfer<T>>) => unknown;
+  onCacheHit?: (key: string, record: CacheHit<NoInfer<T>>) => unknown;
   /** This call runs the work itself, from now on. Nobody waits for what it returns; what it throws is logged. */
   onCacheMiss?: (key: string) => unknown;
 }
@@ -73,6 +76,7 @@ export const FUNCTION_OPTIONS = {
   onAbandoned: ON_ABANDONED,
   codec: OBJECT,
   logger: OBJECT,
+  keysInLogs: KEYS_IN_LOGS,
   onCacheHit: FUNCTION,
   onCacheMiss: FUNCTION,
 } satisfies OptionTable<FunctionOptions<never>>;
