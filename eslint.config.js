@@ -80,7 +80,7 @@ const boundaries = [
     sentence: 'imports core, keys, codec, idempotency, adapter and attempt, as a face does: no store',
   }),
   mayImport('testing/**', {
-    values: [ownFolder, core('[\\w.-]+'), nodeBuiltins],
+    values: [ownFolder, '^\\.\\./(bench|expect|model|options)\\.js$', core('[\\w.-]+'), nodeBuiltins],
     // By import() at the first use: who skips the random histories need not install it.
     types: ['^fast-check$'],
     sentence: 'imports only core, and of fast-check the types',

@@ -42,14 +42,16 @@ export {
   type StoreKey,
   type StoredRecord,
 } from './core/record.js';
-export type {
-  ClaimAnswer,
-  ClaimRequest,
-  IdempotencyStore,
-  LeaseStore,
-  Replacement,
-  Settlement,
-  SimpleRecord,
+export {
+  MARK_MS,
+  TOMBSTONE_MS,
+  type ClaimAnswer,
+  type ClaimRequest,
+  type IdempotencyStore,
+  type LeaseStore,
+  type Replacement,
+  type Settlement,
+  type SimpleRecord,
 } from './core/store.js';
 export type { Idempotent, IdempotentOptions } from './function/idempotent.js';
 export type { MadeIdempotent, MakeIdempotent, MakeIdempotentOptions } from './function/make-idempotent.js';

@@ -1,4 +1,8 @@
 import { InMemoryStore } from '../../src/stores/memory.js';
-import { describeStoreContract } from '../../src/testing/index.js';
+import { describeStoreContract, FaultyStore } from '../../src/testing/index.js';
 
-describeStoreContract('InMemoryStore', () => Promise.resolve({ store: new InMemoryStore() }));
+describeStoreContract('InMemoryStore', () => {
+  const store = new InMemoryStore();
+  // It lives in one process: another instance is another wrapper of the same records.
+  return Promise.resolve({ store, another: () => new FaultyStore(store) });
+});

@@ -10,7 +10,7 @@ beforeAll(async () => (server = await startRedis()));
 afterAll(() => server.stop());
 
 describeStoreContract('RedisStore over a real server', () =>
-  Promise.resolve({ store: new RedisStore(server.url) }),
+  Promise.resolve({ store: new RedisStore(server.url), another: () => new RedisStore(server.url) }),
 );
 
 describeStoreContract('RedisStore whose client speaks RESP3 and gives numbers as text', () =>
@@ -41,5 +41,7 @@ describeStoreContract('RedisStore whose client gives bytes and bigints', () => {
 describeStoreContract('RedisStore over ioredis-mock', async () => {
   const client = new RedisMock();
   await client.flushall();
-  return { store: new RedisStore(client), close: async () => void client.disconnect() };
+  const second = new RedisMock();
+  const close = async () => [client, second].forEach((each) => each.disconnect());
+  return { store: new RedisStore(client), another: () => new RedisStore(second), close };
 });

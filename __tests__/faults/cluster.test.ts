@@ -50,11 +50,18 @@ function connect(options: object = {}): Cluster {
 }
 
 const contract = { histories: isLong ? 100 : 10, shortLeaseMs: 100, patienceMs: 30_000 };
-describeStoreContract('RedisStore over a Redis Cluster', () => ({ store: new RedisStore(shared) }), contract);
+describeStoreContract(
+  'RedisStore over a Redis Cluster',
+  () => ({ store: new RedisStore(shared), another: () => new RedisStore(shared) }),
+  contract,
+);
 const waiting = { waitForReplicas: { count: 1, timeoutMs: 1_000 } };
 describeStoreContract(
   'RedisStore over a Redis Cluster, with waitForReplicas',
-  () => ({ store: new RedisStore({ client: shared, ...waiting }) }),
+  () => ({
+    store: new RedisStore({ client: shared, ...waiting }),
+    another: () => new RedisStore({ client: shared, ...waiting }),
+  }),
   contract,
 );
 

@@ -68,7 +68,7 @@ describe('in a project with nothing else installed', () => {
         './bullmq': expect.arrayContaining(['idempotentProcessor']),
         './amqp': expect.arrayContaining(['consumeIdempotently']),
         './sqs': expect.arrayContaining(['sqsBatchHandler']),
-        './testing': ['FaultyStore', 'describeStoreContract', 'storeDown'],
+        './testing': ['FaultyStore', 'ReferenceModel', 'describeStoreContract', 'storeDown'],
       },
       oneInMemoryStore: true,
     });

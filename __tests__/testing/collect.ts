@@ -1,5 +1,9 @@
-import type { LeaseStore } from '../../src/core/store.js';
-import { describeStoreContract, type ContractOptions, type TestRunner } from '../../src/testing/index.js';
+import {
+  describeStoreContract,
+  type ContractOptions,
+  type ContractSubject,
+  type TestRunner,
+} from '../../src/testing/index.js';
 
 export interface Collected {
   readonly titles: readonly string[];
@@ -9,7 +13,7 @@ export interface Collected {
 }
 
 /** The tests that the contract declares for a store, to be run here and not by jest: some of them must fail. */
-export function collect(create: () => LeaseStore, options: ContractOptions = {}): Collected {
+export function collect(create: () => ContractSubject, options: ContractOptions = {}): Collected {
   const bodies = new Map<string, () => Promise<void>>();
   const skipped: string[] = [];
   const hooks: (() => Promise<void>)[] = [];
@@ -22,7 +26,7 @@ export function collect(create: () => LeaseStore, options: ContractOptions = {})
     beforeEach: (hook) => void (hooks[0] = hook),
     afterEach: (hook) => void (hooks[1] = hook),
   };
-  describeStoreContract('a store', () => ({ store: create() }), { patienceMs: 300, ...options, runner });
+  describeStoreContract('a store', create, { patienceMs: 300, ...options, runner });
 
   const runOne = async (body: () => Promise<void>): Promise<void> => {
     await hooks[0]?.();

@@ -13,7 +13,11 @@ function world() {
 
 describe('FaultyStore', () => {
   test('without faults is as good a store as the one in it', async () => {
-    expect(await collect(() => new FaultyStore(new InMemoryStore())).run(/./)).toEqual(new Map());
+    const subject = () => {
+      const store = new InMemoryStore();
+      return { store: new FaultyStore(store), another: () => new FaultyStore(store) };
+    };
+    expect(await collect(subject).run(/./)).toEqual(new Map());
   });
 
   test('counts the commands: a first run is a claim and a settling, a duplicate a claim', async () => {

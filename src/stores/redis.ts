@@ -1,7 +1,14 @@
 import { invalid } from '../core/check.js';
 import { anotherIdentity } from '../core/errors.js';
 import type { Lease, RecordedStep, StoredRecord, StoreKey } from '../core/record.js';
-import type { ClaimAnswer, ClaimRequest, LeaseStore, Replacement, Settlement } from '../core/store.js';
+import {
+  TOMBSTONE_MS,
+  type ClaimAnswer,
+  type ClaimRequest,
+  type LeaseStore,
+  type Replacement,
+  type Settlement,
+} from '../core/store.js';
 import type { RedisClient } from './internal/redis-client.js';
 import { RedisConnection } from './internal/redis-connection.js';
 import { readRedisOptions, type RedisStoreOptions } from './internal/redis-options.js';
@@ -22,7 +29,6 @@ const script = Object.fromEntries(
 const isDone = (answer: unknown) => answer === 1;
 /** A lease, or an answer that is replayed; whoever waits looks again. */
 const isRelied = (answer: ClaimAnswer) => answer.kind === 'acquired' || answer.record.final;
-const TOMBSTONE_MS = 3_600_000;
 const LATEST_MS = 9_999_999_999_999;
 
 /**

@@ -3,11 +3,11 @@ import type { ClaimRequest, LeaseStore, Replacement, Settlement } from '../core/
 import { newToken } from '../core/token.js';
 import type { ContractPart, ContractSubject, ContractTerms } from './options.js';
 
-/** Declares one test of the contract; one that belongs to a part is left out where that part is skipped. */
+/** Declares one test of the contract; one that belongs to parts is left out where any of them is skipped. */
 export type ContractTest = (
   title: string,
   body: (bench: Bench) => Promise<void>,
-  part?: ContractPart,
+  ...parts: ContractPart[]
 ) => void;
 
 const ROUND_MS = 5;
@@ -18,17 +18,37 @@ let addresses = 0;
 export class Bench {
   readonly store: LeaseStore;
 
+  /** @param instances takes what `another()` opens, to be closed after the test */
   constructor(
     private readonly subject: ContractSubject,
     readonly terms: ContractTerms,
     readonly key: StoreKey = freshKey(),
+    private readonly instances: LeaseStore[] = [],
   ) {
     this.store = subject.store;
   }
 
   /** The same store at another key: a record that was never there, or was lost. */
   elsewhere(key: StoreKey = freshKey()): Bench {
-    return new Bench(this.subject, this.terms, key);
+    return new Bench(this.subject, this.terms, key, this.instances);
+  }
+
+  /**
+   * The same key through another instance of the store.
+   * @throws Error where the factory gives none, so that nothing is skipped silently
+   */
+  async another(): Promise<Bench> {
+    const { subject, terms, key } = this;
+    const store = await subject.another?.();
+    if (!store) {
+      const advice = 'Where the store has none, pass { skip: { "several instances": "<why>" } }';
+      throw new Error(`the factory gives no another(), a second instance of the store. ${advice}`);
+    }
+    if (store === this.store)
+      throw new Error('another() gave the store itself: it is to give another instance');
+    this.instances.push(store);
+    const advance = subject.advance?.bind(subject);
+    return new Bench({ store, ...(advance && { advance }) }, terms, key);
   }
 
   request(overrides: Partial<ClaimRequest> = {}): ClaimRequest {

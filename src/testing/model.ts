@@ -7,11 +7,13 @@ import {
 } from '../core/record.js';
 import type { ClaimRequest, Replacement, Settlement } from '../core/store.js';
 
-/** A record as the model thinks of it: without clocks, since a lease is live until something ends it. */
+/** A record as {@link ReferenceModel} keeps it: without clocks, since a lease is live until something ends it. */
 export interface ModelRecord {
   readonly status: Settlement['status'] | 'TOMBSTONE';
   readonly final: boolean;
+  /** Whether an attempt holds it: it is in progress, and its lease has not ended. */
   readonly isLive: boolean;
+  /** The owner token; empty for a record that a person forgot. A mark of a withdrawal has the token that was withdrawn. */
   readonly token: string;
   /** Who held the record before, or withdrew a claim of it, and so is recognised. */
   readonly previous:
@@ -25,17 +27,25 @@ export interface ModelRecord {
   readonly createdAtMs: number;
   readonly startedAtMs: number;
   readonly payload: string | undefined;
+  /** The steps of all attempts so far, in the order in which they were recorded. */
   readonly steps: readonly RecordedStep[];
+  /** Kept for final records alone. */
   readonly hitCount: number;
-  /** What the claim replaced. */
+  /** What the claim replaced, one level deep: a release puts it back. */
   readonly prior: ModelRecord | undefined;
 }
 
 /**
- * What the contract says about one key, in as few words as it takes: the reference that the answers of a store are
- * compared with. Nothing expires in it by itself. Fences and times are the store's to choose, so it is told them.
+ * The specification of a `LeaseStore`, as a program: what each of its methods makes of one key, and answers. The random
+ * histories of `describeStoreContract()` compare a store with it, and tests of your own may do the same: play each command on the
+ * store and on the model, and compare the answers, and `record` with what the store reads.
+ *
+ * It has no clock. A lease ends by `runOut()`, and nothing expires. Fences and moments are the store's to choose, so the model
+ * is told them. It does not say what becomes of a token that ended and that no record names any more (`recognises`): a store
+ * may have forgotten it.
  */
-export class Model {
+export class ReferenceModel {
+  /** What stands at the key; undefined for absence. A tombstone is read as absence as well. */
   record: ModelRecord | undefined;
   /** The highest fence that was seen so far: the next one given is above it (G5). */
   fenceSeen = 0;
@@ -45,7 +55,10 @@ export class Model {
     return this.record?.token === token || this.record?.previous?.token === token;
   }
 
-  /** Whether a claim is granted, and over what: the record that stands there is then replaced by `granted`. */
+  /**
+   * Whether a claim is granted: `granted` to a new attempt, `resent` to the one that holds the record. After either, tell the
+   * model of the store's grant, by {@link granted} or {@link renew}. Counts a hit on a final record.
+   */
   claim(request: ClaimRequest): 'granted' | 'resent' | 'refused' {
     const found = this.record;
     if (!found) return 'granted';
@@ -55,7 +68,7 @@ export class Model {
     return 'refused';
   }
 
-  /** The record that a granted claim makes; its fence and creation are the store's. */
+  /** Makes the record of a claim that was `granted`. Its fence and moments are the store's. */
   granted(
     request: ClaimRequest,
     { fence, createdAtMs, startedAtMs }: Pick<Lease, 'fence' | 'createdAtMs' | 'startedAtMs'>,
@@ -75,6 +88,7 @@ export class Model {
     return this.record;
   }
 
+  /** Whether a renewal is accepted. */
   renew(lease: Lease): boolean {
     const own = this.#own(lease.token);
     if (!own && !this.#mayWrite(lease)) return false;
@@ -87,6 +101,7 @@ export class Model {
     if (this.record) this.record = { ...this.record, isLive: false };
   }
 
+  /** Whether a step is accepted, or was there before. */
   step(lease: Lease, step: RecordedStep): boolean {
     const own = this.#own(lease.token);
     if (!own && this.record?.previous?.token === lease.token) return hasStep(this.record.steps, step);
@@ -96,6 +111,7 @@ export class Model {
     return true;
   }
 
+  /** Whether a settling is accepted, or was done before. */
   settle(lease: Lease, { status, final, failures, payload }: Settlement): boolean {
     const found = this.record;
     const own = this.#own(lease.token);
@@ -119,6 +135,7 @@ export class Model {
     return true;
   }
 
+  /** Whether a release undid a claim. Where it did not, it may leave a mark. */
   release(token: string): boolean {
     const found = this.record;
     const own = this.#own(token);
@@ -129,7 +146,7 @@ export class Model {
     return own !== undefined;
   }
 
-  /** The fence that an outcome by hand gets is the store's. */
+  /** A person's write. The fence that an outcome by hand gets is the store's: set it in `record`. */
   override(replacement: Replacement): 'done' | 'absent' | 'live' {
     const found = this.record;
     if (!found || found.status === 'TOMBSTONE') return 'absent';

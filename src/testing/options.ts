@@ -15,6 +15,13 @@ import type { TestRunner } from './runner.js';
 export interface ContractSubject {
   readonly store: LeaseStore;
   /**
+   * Another instance of the same store, as another process has one: a view of the same records that shares nothing else
+   * with `store`, no connection, no cache and, where the store can be given one, not the clock. The suite closes it by its own
+   * `close()`. A store without it is not tested for several processes: say why in `skip['several instances']`.
+   * @default none
+   */
+  another?(): LeaseStore | Promise<LeaseStore>;
+  /**
    * Moves the store's clock on by so many milliseconds, where that is not the real one.
    * @default waits for them
    */
@@ -33,6 +40,8 @@ export const CONTRACT_PARTS = [
   'large values',
   /** Addresses with control characters, empty parts, and the like. */
   'hostile keys',
+  /** Several instances that see the same records: those of a store that lives in one process only do not. */
+  'several instances',
   /** Histories made by fast-check. */
   'random histories',
 ] as const;

@@ -1,7 +1,13 @@
 import { invalid } from '../../core/check.js';
 import { anotherIdentity } from '../../core/errors.js';
 import type { Lease, Notes, RecordedStep, StoreKey, StoredRecord } from '../../core/record.js';
-import type { ClaimRequest, Replacement, Settlement } from '../../core/store.js';
+import {
+  MARK_MS,
+  TOMBSTONE_MS,
+  type ClaimRequest,
+  type Replacement,
+  type Settlement,
+} from '../../core/store.js';
 import type { Values } from './postgres-database.js';
 import {
   keyText,
@@ -15,10 +21,6 @@ import {
   type Row,
 } from './postgres-record.js';
 import type { StatementName } from './postgres.sql.js';
-
-/** How long the mark of a withdrawn token stays. */
-const MARK_MS = 60_000;
-const TOMBSTONE_MS = 3_600_000;
 
 /** Runs a statement: on the pool, or inside of a transaction. */
 export type Run = (name: StatementName, values: Values) => Promise<Record<string, unknown>[]>;

@@ -1,3 +1,4 @@
+import { MARK_MS } from '../../core/store.js';
 import { FORMAT_VERSION } from './record-fields.js';
 import { FIXED_LENGTH, LENGTH_DIGITS, PLACES, PREVIOUS, TAGS } from './redis-layout.js';
 import { NOT_COUNTED, retentionText } from './redis-record.js';
@@ -27,7 +28,6 @@ const TAIL_EXTRA = [
 ] as const;
 const TAIL_EXTRAS = TAIL_EXTRA[1] + 1;
 
-const MARK_MS = 60_000;
 const WORD = '[%w_-]';
 /** A header that may be replaced: whatever looks otherwise is left alone, and the client says so. */
 const SANE = `'^${FORMAT_VERSION}[PCFRT][rcb][vnpVNP][-saw]${WORD.repeat(6)}${'%d'.repeat(20)}%w%w%w${WORD.repeat(16)}${'%d'.repeat(13)}${'%w'.repeat(7)}${'%d'.repeat(10)}'`;

@@ -7,7 +7,14 @@ import {
   type StoreKey,
   type StoredRecord,
 } from '../../core/record.js';
-import type { ClaimAnswer, ClaimRequest, Replacement, Settlement } from '../../core/store.js';
+import {
+  MARK_MS,
+  TOMBSTONE_MS,
+  type ClaimAnswer,
+  type ClaimRequest,
+  type Replacement,
+  type Settlement,
+} from '../../core/store.js';
 import { granted, lineage, recordOf as described, rewritten, withdrawn, type Kept } from './kept.js';
 
 /**
@@ -29,9 +36,6 @@ export interface Moment {
   nextFence(previous: number): number;
 }
 
-/** How long the mark of a withdrawn token stays. */
-const MARK_MS = 60_000;
-const TOMBSTONE_MS = 3_600_000;
 /** Who holds a record that a person forgot. */
 export const NOBODY = '-'.repeat(16);
 

@@ -1,9 +1,9 @@
-import { leaseOf, type Lease, type RecordedStep, type StoredRecord } from '../core/record.js';
-import type { ClaimRequest, Replacement, Settlement } from '../core/store.js';
-import { newToken } from '../core/token.js';
-import { freshKey, settlement, type Bench, type ContractTest } from './bench.js';
-import { equal, greater, matches } from './expect.js';
-import { Model, type ModelRecord } from './model.js';
+import { leaseOf, type Lease, type RecordedStep, type StoredRecord } from '../../core/record.js';
+import type { ClaimRequest, Replacement, Settlement } from '../../core/store.js';
+import { newToken } from '../../core/token.js';
+import { freshKey, settlement, type Bench, type ContractTest } from '../bench.js';
+import { equal, greater, matches } from '../expect.js';
+import { ReferenceModel, type ModelRecord } from '../model.js';
 import { historiesOf, type Act, type Outcome, type Who } from './acts.js';
 
 const LONGEST_MS = 110_000;
@@ -47,7 +47,7 @@ interface Actor {
  * those of a token that ended so long ago that no record names it any more.
  */
 class History {
-  readonly #model = new Model();
+  readonly #model = new ReferenceModel();
   readonly #actors: Actor[];
 
   constructor(private readonly bench: Bench) {

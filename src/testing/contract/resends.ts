@@ -1,6 +1,10 @@
-import { newToken } from '../core/token.js';
-import { lasting, type ContractTest } from './bench.js';
-import { equal, greater, matches } from './expect.js';
+import { newToken } from '../../core/token.js';
+import { MARK_MS, TOMBSTONE_MS } from '../../core/store.js';
+import { lasting, type Bench, type ContractTest } from '../bench.js';
+import { equal, greater, matches } from '../expect.js';
+
+/** For clocks that are rounded to a millisecond in several places. */
+const ROUNDING_MS = 5;
 
 export function describeResends(test: ContractTest): void {
   test('G2: a resent claim is granted again, with the same fence and a new lease end', async (bench) => {
@@ -9,6 +13,14 @@ export function describeResends(test: ContractTest): void {
     const { token, fence, createdAtMs } = first;
     matches(again, { token, fence, attempt: 1, createdAtMs }, 'the grant');
     greater(again.leaseEndsAtMs, first.leaseEndsAtMs, 'the end of the lease');
+  });
+
+  test('G2: an own claim whose lease has ended is granted again, as long as nobody took it over', async (bench) => {
+    const first = await bench.abandoned();
+    const again = await bench.claim({ token: first.token });
+    matches(again, { fence: first.fence, attempt: 1, createdAtMs: first.createdAtMs }, 'the grant');
+    greater((await bench.read())?.leaseRemainingMs, 0, 'what is left of the lease');
+    equal(await bench.settle(again), true, 'the settling');
   });
 
   test('G2: a resent takeover is granted again, with its attempt and predecessor', async (bench) => {
@@ -76,6 +88,24 @@ export function describeReleases(test: ContractTest): void {
     equal(await bench.step(lease, 'late'), false, 'a step');
     equal(await bench.read(), undefined, 'the record');
   });
+
+  const spent = {
+    'withdrawn early': [MARK_MS, (bench, token) => bench.release(token)],
+    released: [MARK_MS, async (bench, token) => bench.release((await bench.claim({ token })).token)],
+    forgotten: [TOMBSTONE_MS, (bench, token) => bench.claim({ token }).then(() => bench.forget(true))],
+  } satisfies Record<string, [keptMs: number, spend: (bench: Bench, token: string) => Promise<unknown>]>;
+  for (const [how, [keptMs, spend]] of Object.entries(spent)) {
+    test(`G2: a claim whose token was ${how} is told of a failure without a value, and until when`, async (bench) => {
+      const token = newToken();
+      const { createdAtMs } = await bench.elsewhere().claim();
+      await spend(bench, token);
+      const record = await bench.refused({ token });
+      matches(record, { status: 'FAILED', final: false, leaseRemainingMs: 0, payload: undefined });
+      greater(record.expiresAtMs, createdAtMs + keptMs - ROUNDING_MS, 'until when the token is remembered');
+      equal(await bench.read(), undefined, 'what is read');
+      matches(await bench.claim(), { attempt: 1, steps: [] }, 'the grant of another token');
+    });
+  }
 
   for (const state of ['failed', 'abandoned'] as const) {
     test(`G2: a takeover that was withdrawn before it arrived is not granted over a record that is ${state}`, async (bench) => {

@@ -1,6 +1,6 @@
-import { newToken } from '../core/token.js';
-import type { Bench, ContractTest } from './bench.js';
-import { equal, greater, matches } from './expect.js';
+import { newToken } from '../../core/token.js';
+import type { Bench, ContractTest } from '../bench.js';
+import { equal, greater, matches } from '../expect.js';
 
 const BY_HAND = {
   kind: 'resolve',
@@ -114,7 +114,7 @@ export function describeWakeUps(test: ContractTest): void {
 }
 
 /** @throws Error where the store has none, so that nothing is skipped silently */
-async function subscribe({ store, key }: Bench, wake: () => void): Promise<() => void> {
+export async function subscribe({ store, key }: Bench, wake: () => void): Promise<() => void> {
   if (store.subscribe) return store.subscribe(key, wake);
   const advice = 'Where that is meant, pass { skip: { "wake-ups": "<why>" } }';
   throw new Error(`the store has no subscribe(): its waiters poll. ${advice}`);

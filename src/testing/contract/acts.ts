@@ -1,5 +1,5 @@
 import type { Arbitrary } from 'fast-check';
-import type { RecordedStep } from '../core/record.js';
+import type { RecordedStep } from '../../core/record.js';
 
 export type Outcome = 'completed' | 'final' | 'failed' | 'unknown';
 

@@ -1,10 +1,13 @@
-import { newToken } from '../core/token.js';
-import { freshKey, type ContractTest } from './bench.js';
-import { equal, greater, matches } from './expect.js';
+import { newToken } from '../../core/token.js';
+import type { Lease } from '../../core/record.js';
+import type { Bench, ContractTest } from '../bench.js';
+import { equal, greater, matches } from '../expect.js';
 
 /** For clocks that are rounded to a millisecond in several places. */
 const ROUNDING_MS = 5;
 const SHORT_MS = 100;
+/** The lease of an attempt that runs for longer than that. */
+const LONG_MS = 300;
 
 export function describeRecords(test: ContractTest): void {
   test('an unknown outcome is abandoned at once, and its own attempt may still settle it', async (bench) => {
@@ -48,6 +51,39 @@ export function describeRecords(test: ContractTest): void {
     equal(next.attempt, 1, 'the attempt');
     // By the store's own clock, since a test may be slower than any retention.
     greater(next.createdAtMs, lease.createdAtMs + SHORT_MS - ROUNDING_MS, 'the moment it was gone');
+  });
+
+  test('G4: retention is counted from the settling, and not from the claim', async (bench) => {
+    const retentionMs = 60_000;
+    const byHand = { kind: 'resolve', status: 'COMPLETED', final: true, payload: undefined } as const;
+    const ends: Record<string, (place: Bench, lease: Lease) => Promise<unknown>> = {
+      'a success': (place, lease) => place.settle(lease, { retentionMs }),
+      'a failure': (place, lease) => place.settle(lease, { status: 'FAILED', final: false, retentionMs }),
+      'an outcome by hand': (place) => place.override({ ...byHand, token: newToken(), retentionMs }),
+    };
+    for (const [what, end] of Object.entries(ends)) {
+      const place = bench.elsewhere();
+      // The lease is over by then, so that the attempt ran for as long at least.
+      const lease = await place.abandoned({ leaseMs: LONG_MS });
+      await end(place, lease);
+      const { expiresAtMs = 0 } = (await place.read()) ?? {};
+      greater(expiresAtMs, lease.leaseEndsAtMs + retentionMs - ROUNDING_MS, `the end of ${what}`);
+    }
+  });
+
+  test('G4: an attempt that ran for longer than its retention is kept for it all the same', async (bench) => {
+    const lease = await bench.abandoned({ leaseMs: LONG_MS });
+    await bench.settle(lease, { retentionMs: SHORT_MS });
+    await bench.untilGone();
+    const next = await bench.claim();
+    greater(next.createdAtMs, lease.leaseEndsAtMs + SHORT_MS - ROUNDING_MS, 'the moment it was gone');
+  });
+
+  test('G4: an unsettled record stays for its retention after the last renewal', async (bench) => {
+    const lease = await bench.claim();
+    await bench.renew({ ...lease, leaseMs: lease.leaseMs * 10 });
+    const leastMs = lease.createdAtMs + lease.leaseMs * 10 + bench.terms.unsettledMs;
+    greater((await bench.read())?.expiresAtMs, leastMs - ROUNDING_MS, 'its end');
   });
 
   test('G4: an unsettled record is gone after its lease and its retention, not before', async (bench) => {
@@ -104,6 +140,14 @@ export function describeRecords(test: ContractTest): void {
     matches(await bench.read(), { createdAtMs: first.createdAtMs, startedAtMs: second.startedAtMs });
   });
 
+  test('a key that was forgotten begins anew: with the moment of its next claim, and as the first attempt', async (bench) => {
+    const first = await bench.abandoned();
+    await bench.forget();
+    const next = await bench.claim();
+    greater(next.createdAtMs, first.leaseEndsAtMs - ROUNDING_MS, 'when the key was first claimed');
+    matches(next, { attempt: 1, startedAtMs: next.createdAtMs }, 'the grant');
+  });
+
   test(
     'a claim counts a hit on a settled record, a read does not',
     async (bench) => {
@@ -117,97 +161,4 @@ export function describeRecords(test: ContractTest): void {
     },
     'hit counts',
   );
-
-  test('a value is given back as it was: empty, odd, every byte as a character, or none at all', async (bench) => {
-    for (const payload of ['', ODD_TEXT, EVERY_BYTE, undefined]) await givesBack(bench.elsewhere(), payload);
-  });
-
-  test(
-    'a value of one megabyte is given back as it was',
-    (bench) => givesBack(bench, '漢"\u0000'.repeat(200_000)),
-    'large values',
-  );
-
-  test(
-    'keys are kept apart byte for byte, whatever they hold',
-    async (bench) => {
-      const prefix = `contract:${newToken()}:`;
-      const places = HOSTILE.map((suffix) => bench.elsewhere(freshKey(prefix + suffix)));
-      const leases = await Promise.all(places.map((place) => place.claim()));
-      for (const [index, place] of places.entries()) {
-        const what = `the owner of ${JSON.stringify(HOSTILE[index])}`;
-        equal((await place.read())?.token, leases[index]?.token, what);
-        equal((await place.refused()).token, leases[index]?.token, what);
-      }
-      await Promise.all(places.map((place, index) => place.release(leases[index]?.token ?? '')));
-    },
-    'hostile keys',
-  );
 }
-
-async function givesBack(
-  bench: Parameters<Parameters<ContractTest>[1]>[0],
-  payload: string | undefined,
-): Promise<void> {
-  const lease = await bench.claim();
-  equal(await bench.settle(lease, { payload }), true, 'the settling');
-  equal((await bench.refused()).payload, payload, 'the payload of the claim');
-  equal((await bench.read())?.payload, payload, 'the payload of the read');
-}
-
-const ODD_TEXT = '😀 "quoted" \\ \u0000 \r\n é 漢 \u2028 {"a":1}';
-const EVERY_BYTE = Array.from({ length: 256 }, (_, code) => String.fromCharCode(code)).join('');
-const HOSTILE = [
-  ...[
-    '',
-    ' ',
-    '  ',
-    'a',
-    'A',
-    'a:b',
-    'a:',
-    ':a',
-    '{a}',
-    '{a}b',
-    '*',
-    '?',
-    '%',
-    '_',
-    '%s',
-    '$1',
-    '#a',
-    '/a',
-    '../a',
-  ],
-  ...[
-    'é',
-    'e\u0301',
-    '😀',
-    '漢',
-    '\u202e',
-    '\u2028',
-    '\u00a0',
-    '\ufeff',
-    '\u0000',
-    '\u0000a',
-    '\r\n',
-    '\t',
-    '\\',
-    '\\n',
-  ],
-  ...[
-    '"',
-    "'",
-    "';--",
-    '`',
-    '<a>',
-    '__proto__',
-    'constructor',
-    'toString',
-    'null',
-    'undefined',
-    '0',
-    '00',
-    'x'.repeat(512),
-  ],
-];

@@ -1,7 +1,7 @@
-import type { Lease, RecordedStep } from '../core/record.js';
-import { newToken } from '../core/token.js';
-import type { Bench, ContractTest } from './bench.js';
-import { equal, matches } from './expect.js';
+import type { Lease, RecordedStep } from '../../core/record.js';
+import { newToken } from '../../core/token.js';
+import type { Bench, ContractTest } from '../bench.js';
+import { equal, matches } from '../expect.js';
 
 const CHARGE: RecordedStep = { name: 'charge', payload: '{"id":"ch_1"}' };
 const MAIL: RecordedStep = { name: 'mail', payload: undefined };
