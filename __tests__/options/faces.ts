@@ -176,8 +176,12 @@ async function askFastify(call: Call, plugin: object, own?: object): Promise<unk
   }
 }
 const ofRoute = (call: Call) => {
-  const hasOne = 'store' in call.outer || 'idempotency' in call.outer || 'idempotency' in call.inner;
-  const needs = { scope: 'shared', ...(!hasOne && { store: call.store, ...silent() }) };
+  const hasOne = 'store' in call.outer || 'idempotency' in call.outer;
+  const place =
+    'idempotency' in call.inner
+      ? { idempotency: instance({ ...call, outer: {} }) }
+      : { store: call.store, ...silent() };
+  const needs = { scope: 'shared', ...(!hasOne && place) };
   // The plugin itself must be allowed.
   if ('requireScope' in call.outer)
     return askFastify(

@@ -59,7 +59,7 @@ export function idempotentProcessor<J extends JobLike, R>(
 ): IdempotentProcessor<J, R> {
   const name = (job: J) => job.queueName;
   const broker = { name, key: jobKey, remember: rememberSignals };
-  const warn = warnThrough(options.logger);
+  const warn = warnThrough(consume.logger);
   let hasWarned = false;
   const consume = makeConsumer<J, R>('idempotentProcessor()', options as ConsumerOptions<J, R>, broker);
   const process = async (job: J, token?: string): Promise<R> => {
