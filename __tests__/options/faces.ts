@@ -319,7 +319,7 @@ export const FACES: Readonly<Record<string, Face>> = {
     },
   },
   'makeIdempotent()': {
-    own: optionTables['makeIdempotent()'] as unknown as Table,
+    own: optionTables['makeIdempotent()'],
     inheritance: {},
     form: { key: 'function', scope: 'both', payload: 'function' },
     ask: async (call) => {
@@ -330,7 +330,7 @@ export const FACES: Readonly<Record<string, Face>> = {
   },
   'a task': {
     own: optionTables['a task'],
-    outer: optionTables.IdempotencyMiddleware as unknown as Table,
+    outer: optionTables.IdempotencyMiddleware,
     inheritance: { ...TASK_INHERITANCE, ...OF_MIDDLEWARE, logger: 'kept' } as Face['inheritance'],
     form: { key: 'both', scope: 'both', payload: 'function' },
     ask: askTask,
