@@ -233,7 +233,7 @@ export const meansOf = (told: string[]): Means => ({
     const store = newStore();
     const { claim } = store;
     return Object.assign(store, {
-      claim: ((key, request) => (told.push(name), claim.call(store, key, request))) as LeaseStore['claim'],
+      claim: (key, request) => (told.push(name), claim.call(store, key, request)),
     });
   },
 });

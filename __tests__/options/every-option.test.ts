@@ -5,7 +5,7 @@ import { ABORTED, EFFECTS, meansOf, observe, UNSEEN, type Effect, type Seen } fr
 import { FACES, type Call, type Face } from './faces.js';
 
 /** What the work fails with, and what an aborted caller gets. */
-const EXPECTED = ['declined', ABORTED.reason.message];
+const EXPECTED = ['declined', (ABORTED.reason as Error).message];
 type Value = 'a' | 'b' | undefined;
 
 /** What is seen where the option has one of its two values further out, in the face, in both, or nowhere. */

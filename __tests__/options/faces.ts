@@ -176,8 +176,12 @@ async function askFastify(call: Call, plugin: object, own?: object): Promise<unk
   }
 }
 const ofRoute = (call: Call) => {
-  const hasOne = 'store' in call.outer || 'idempotency' in call.outer || 'idempotency' in call.inner;
-  const needs = { scope: 'shared', ...(!hasOne && { store: call.store, ...silent() }) };
+  const hasOne = 'store' in call.outer || 'idempotency' in call.outer;
+  const place =
+    'idempotency' in call.inner
+      ? { idempotency: instance({ ...call, outer: {} }) }
+      : { store: call.store, ...silent() };
+  const needs = { scope: 'shared', ...(!hasOne && place) };
   // The plugin itself must be allowed.
   if ('requireScope' in call.outer)
     return askFastify(
@@ -315,7 +319,7 @@ export const FACES: Readonly<Record<string, Face>> = {
     },
   },
   'makeIdempotent()': {
-    own: optionTables['makeIdempotent()'] as unknown as Table,
+    own: optionTables['makeIdempotent()'],
     inheritance: {},
     form: { key: 'function', scope: 'both', payload: 'function' },
     ask: async (call) => {
@@ -326,7 +330,7 @@ export const FACES: Readonly<Record<string, Face>> = {
   },
   'a task': {
     own: optionTables['a task'],
-    outer: optionTables.IdempotencyMiddleware as unknown as Table,
+    outer: optionTables.IdempotencyMiddleware,
     inheritance: { ...TASK_INHERITANCE, ...OF_MIDDLEWARE, logger: 'kept' } as Face['inheritance'],
     form: { key: 'both', scope: 'both', payload: 'function' },
     ask: askTask,

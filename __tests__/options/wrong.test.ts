@@ -91,7 +91,7 @@ const MAKERS: Readonly<Record<string, (options: object) => unknown>> = {
   PostgresStore: (options) => new PostgresStore(pool as never, options),
   DynamoDBStore: (options) =>
     new DynamoDBStore(
-      client as never,
+      client,
       ('table' in options ? options : Object.assign(options, { table: 't' })) as never,
     ),
   KeyValueStore: (options) => new KeyValueStore(new Map() as never, options),

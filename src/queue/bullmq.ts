@@ -59,11 +59,13 @@ export function idempotentProcessor<J extends JobLike, R>(
 ): IdempotentProcessor<J, R> {
   const name = (job: J) => job.queueName;
   const broker = { name, key: jobKey, remember: rememberSignals };
-  const warn = warnThrough(options.logger);
   let hasWarned = false;
   const consume = makeConsumer<J, R>('idempotentProcessor()', options as ConsumerOptions<J, R>, broker);
+  const warn = warnThrough(consume.logger);
+  // Read once, like all options; one that is undefined was refused.
+  const hasOwnKey = 'key' in options;
   const process = async (job: J, token?: string): Promise<R> => {
-    if (!hasWarned && options.key === undefined && isDeduplicationLost(job)) {
+    if (!hasWarned && !hasOwnKey && isDeduplicationLost(job)) {
       hasWarned = true;
       warn(LOST_DEDUPLICATION, { name: job.queueName, key: job.id });
     }
