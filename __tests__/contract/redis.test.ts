@@ -16,6 +16,7 @@ describeStoreContract('RedisStore over a real server', () =>
 describeStoreContract('RedisStore whose client speaks RESP3 and gives numbers as text', () =>
   Promise.resolve({
     store: new RedisStore({ url: server.url, redis: { protocol: 3, stringNumbers: true } }),
+    another: () => new RedisStore(server.url),
   }),
 );
 
@@ -34,6 +35,7 @@ describeStoreContract('RedisStore whose client gives bytes and bigints', () => {
   });
   return Promise.resolve({
     store: new RedisStore(wrapper),
+    another: () => new RedisStore(server.url),
     close: () => Promise.resolve(client.disconnect()),
   });
 });

@@ -115,7 +115,11 @@ if (found === undefined) {
         : {};
     describeStoreContract(
       `PostgresStore behind PgBouncer in ${mode} mode`,
-      () => ({ store: new PostgresStore(pool, { listen: mode === 'session', onWarning: () => undefined }) }),
+      () => {
+        const open = (on: Pool) =>
+          new PostgresStore(on, { listen: mode === 'session', onWarning: () => undefined });
+        return { store: open(pool), another: () => open(newPool()) };
+      },
       { skip },
     );
 

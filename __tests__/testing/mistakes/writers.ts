@@ -14,7 +14,7 @@ function reread(answer: ClaimAnswer, changes: Partial<StoredRecord>): ClaimAnswe
   return answer.kind === 'existing' ? { ...answer, record: { ...answer.record, ...changes } } : answer;
 }
 
-export class GetThenSet extends TableStore {
+class GetThenSet extends TableStore {
   override async claim(key: StoreKey, request: ClaimRequest) {
     const isFree = (await this.read(key)) === undefined;
     await new Promise((resolve) => void setImmediate(resolve));
@@ -130,7 +130,7 @@ class CountsReads extends TableStore {
   }
 }
 
-export class ReleasesToNothing extends TableStore {
+class ReleasesToNothing extends TableStore {
   override async release(key: StoreKey, token: string) {
     const isUndone = await super.release(key, token);
     if (isUndone) await this.override(key, { kind: 'forget', force: true });
