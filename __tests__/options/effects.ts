@@ -6,7 +6,7 @@ import type { ClaimRequest, LeaseStore, Settlement } from '../../src/core/store.
 import { createIdempotency } from '../../src/index.js';
 import { Result } from '../../src/pipeline/index.js';
 import type { StoreKey } from '../../src/core/record.js';
-import { isConsumer, isHttp, newStore, type Call, type Face } from './faces.js';
+import { newStore, type Call, type Face } from './faces.js';
 
 /** What a call came to, as its caller, the engine, the store and the work saw it. */
 export interface Seen {
@@ -232,9 +232,10 @@ export const meansOf = (told: string[]): Means => ({
   store: (name) => {
     const store = newStore();
     const { claim } = store;
-    return Object.assign(store, {
-      claim: (key, request) => (told.push(name), claim.call(store, key, request)),
-    });
+    const watching: LeaseStore['claim'] = (key, request) => (
+      told.push(name),
+      claim.call(store, key, request)
+    );
+    return Object.assign(store, { claim: watching });
   },
 });
-export { isConsumer, isHttp };

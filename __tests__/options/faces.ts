@@ -356,6 +356,5 @@ export const FACES: Readonly<Record<string, Face>> = {
 };
 
 export const isHttp = (face: Face): boolean => face.own === HTTP.own;
-export const isConsumer = (face: Face): boolean => face.own === CONSUMER.own;
 /** A store of a call, where nothing else is said. */
 export const newStore = (): LeaseStore => new InMemoryStore();

@@ -262,7 +262,7 @@ describe('idempotentConsumer', () => {
     [{ key: 'm' }, /key is "m": give a function of the message/],
     [{ handler: undefined }, /handler is undefined/],
     [{ onDrop: 1 }, /onDrop is 1/],
-    [{ name: '' }, /name must be a non-empty string/],
+    [{ name: '' }, /name is "": give a text/],
     [{ name: 'a:b' }, /name contains ":"/],
     [{ retryDelay: 0 }, /retryDelay is 0/],
     [{ remember: 'some' }, /remember is "some"/],
