@@ -194,7 +194,7 @@ export class Adapter {
     return {
       store,
       events: this.events,
-      background: new Background(),
+      background: new Background(store, this.events),
       encode: (outcome) => encodeOutcome(this.codec, outcome),
       decode: (text) => this.codec.decode(text),
       deriveKey: derivedKey,

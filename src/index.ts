@@ -25,6 +25,7 @@ export {
   DuplicateError,
   IdempotencyError,
   isIdempotencyError,
+  LimitError,
   OutcomeError,
   StoreError,
   UsageError,

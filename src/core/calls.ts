@@ -1,4 +1,4 @@
-import { StoreError, toStoreError } from './errors.js';
+import { StoreError, toStoreError, wasNeverSent, type IdempotencyError } from './errors.js';
 import { timerMs } from './timers.js';
 
 const FIRST_RESEND_MS = 10;
@@ -14,10 +14,14 @@ export function callStore<T>(operation: string, command: () => Promise<T>, timeo
     let resendMs = FIRST_RESEND_MS;
     let resend: ReturnType<typeof setTimeout> | undefined;
     let lastError: unknown;
+    // Of all its sendings so far, the one under way included.
+    let neverSent = true;
+    let isUnderWay = false;
     const deadline = setTimeout(() => {
       clearTimeout(resend);
       const message = `the store did not ${operation} within ${timeoutMs} ms`;
-      reject(new StoreError('STORE_UNAVAILABLE', message, { cause: lastError, transient: true }));
+      const details = { cause: lastError, transient: true, neverSent: neverSent && !isUnderWay };
+      reject(new StoreError('STORE_UNAVAILABLE', message, details));
       // Whatever fails from now on fails for nobody.
       resendMs = Infinity;
     }, timerMs(timeoutMs));
@@ -28,15 +32,19 @@ export function callStore<T>(operation: string, command: () => Promise<T>, timeo
     const fail = (cause: unknown) => {
       const error = toStoreError(cause, operation);
       lastError = error;
+      isUnderWay = false;
+      const wasSentBefore = !neverSent;
+      neverSent &&= wasNeverSent(error);
       if (!(error instanceof StoreError && error.transient)) {
         clearTimeout(deadline);
-        reject(error);
+        reject(wasSentBefore && wasNeverSent(error) ? maybeSent(error) : error);
       } else if (resendMs < Infinity) {
         resend = setTimeout(send, resendMs);
         resendMs = Math.min(resendMs * 2, LONGEST_RESEND_MS);
       }
     };
     const send = () => {
+      isUnderWay = true;
       try {
         command().then(succeed, fail);
       } catch (error) {
@@ -45,4 +53,9 @@ export function callStore<T>(operation: string, command: () => Promise<T>, timeo
     };
     send();
   });
+}
+
+/** The last sending was never sent, but one before it may have been. */
+function maybeSent(error: IdempotencyError): StoreError {
+  return new StoreError('STORE_UNAVAILABLE', error.message, { cause: error });
 }

@@ -75,6 +75,13 @@ export interface LeaseStore {
    * leaves a mark for a minute, so that a claim which arrives late is not granted. `true` when it undid a claim.
    */
   release(key: StoreKey, token: string): Promise<boolean>;
+  /**
+   * Many releases at once, each of them a step of its own, for a store that has a cheaper way than one call each. One result
+   * for each, in order; what is rejected is said again.
+   */
+  releaseMany?(
+    items: readonly { readonly key: StoreKey; readonly token: string }[],
+  ): Promise<readonly PromiseSettledResult<boolean>[]>;
   /** The record, without counting a hit; undefined for absence and for a tombstone. */
   read(key: StoreKey): Promise<StoredRecord | undefined>;
   /** A person's write, with the fence kept. `live` when a running attempt holds the record. */

@@ -1,7 +1,7 @@
 import type { Adapter } from '../../adapter.js';
 import type { Attempt } from '../../core/attempt.js';
 import { isNothing, show } from '../../core/check.js';
-import { isIdempotencyError, UsageError, type IdempotencyError } from '../../core/errors.js';
+import { isIdempotencyError, retryAfterOf, UsageError, type IdempotencyError } from '../../core/errors.js';
 import { IN_DOUBT_RETENTION_MS, type FailureVerdict } from '../../core/options.js';
 import { failureOutcome, isVerdict, type Answer, type Outcome } from '../../core/outcome.js';
 import type { StoredRecord } from '../../core/record.js';
@@ -223,6 +223,8 @@ export class Exchange<Req extends object> {
 
   async #refused(error: IdempotencyError, key: string, place: RecordPlace): Promise<Reply> {
     const { code } = error;
+    if (code === 'LIMITED')
+      return this.#problem(code, { retryAfterSeconds: Math.ceil(retryAfterOf(error) / 1_000) });
     if (code === 'CONCURRENT_REQUEST' || code === 'IDEMPOTENCY_TIMEOUT')
       return this.#problem(code, { retryAfterSeconds: await this.#secondsToLeaseEnd(key, place) });
     if (code === 'STORE_UNAVAILABLE' || code === 'LEASE_LOST' || code === 'RECORD_TOO_NEW')

@@ -122,6 +122,6 @@ function full({ maxEntries, evict }: TableLimits): StoreError {
     'STORE_UNAVAILABLE',
     `this InMemoryStore is full: it holds ${maxEntries} records (maxEntries), and ${state}; nothing was run. ` +
       `To go on, ${advice}`,
-    { transient: false },
+    { transient: false, neverSent: true },
   );
 }
