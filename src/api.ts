@@ -1,5 +1,6 @@
 /** What users of the neutral API give and get. */
 import type { CodecOptions } from './codec/index.js';
+import type { Admit } from './core/admission.js';
 import type { Attempt } from './core/attempt.js';
 import type { EventName, Listener, Stats } from './core/events.js';
 import type { Operation } from './core/operation.js';
@@ -49,6 +50,11 @@ export interface IdempotencyOptions extends CommonOptions, Namespaced {
   codec?: CodecOptions;
   /** Any subset of debug, info, warn, error. @default warnings go to process.emitWarning */
   logger?: Logger;
+  /**
+   * Asked before each call, duplicates included, whether it is let in: `false`, or in how many milliseconds to come again,
+   * refuses it with LIMITED. {@link inFlightPerScope} and {@link waitersPerKey} make such functions. @default all are let in
+   */
+  admit?: Admit;
 }
 
 /**

@@ -3,6 +3,7 @@ import type { IdempotencyOptions, Namespaced, RunOptions } from './api.js';
 import { ANY, BOOLEAN, checkNames, invalid, OBJECT, show, type OptionTable } from './core/check.js';
 import { isEventName } from './core/events.js';
 import {
+  ADMIT,
   COMMON_OPTIONS,
   FIXED_SCOPE,
   LEASE_STORE,
@@ -43,6 +44,7 @@ export const INSTANCE_OPTIONS = {
   remember: REMEMBER,
   codec: OBJECT,
   logger: OBJECT,
+  admit: ADMIT,
 } satisfies OptionTable<IdempotencyOptions>;
 
 /** @throws UsageError INVALID_OPTIONS */

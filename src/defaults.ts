@@ -1,6 +1,6 @@
 /** The composition root: the only file that may import stores and faces together. */
 import { ANY, BOOLEAN, invalid, OBJECT, readOptions, show, type OptionTable } from './core/check.js';
-import { LEASE_STORE } from './core/options.js';
+import { ADMIT, LEASE_STORE } from './core/options.js';
 import { isIdempotencyStore, isLeaseStore, type LeaseStore } from './core/store.js';
 import type { IdempotencyOptions } from './api.js';
 import { createIdempotent } from './function/idempotent.js';
@@ -16,7 +16,7 @@ import { TaskMiddleware } from './task/middleware.js';
 import { TASK_DEFAULTS, type TaskDefaults } from './task/options.js';
 
 export type IdempotencyMiddlewareOptions = TaskDefaults &
-  Pick<IdempotencyOptions, 'requireScope' | 'codec' | 'logger'> & {
+  Pick<IdempotencyOptions, 'requireScope' | 'codec' | 'logger' | 'admit'> & {
     /** A URL, an ioredis client, or RedisStore's options. @default process.env.REDIS_URL || 'redis://localhost:6379' */
     redis?: ConstructorParameters<typeof RedisStore>[0];
     /** Any store, in the place of Redis. */
@@ -33,6 +33,7 @@ export const MIDDLEWARE_OPTIONS = {
   requireScope: BOOLEAN,
   codec: OBJECT,
   logger: OBJECT,
+  admit: ADMIT,
 } satisfies OptionTable<IdempotencyMiddlewareOptions>;
 
 /**
@@ -53,13 +54,14 @@ export class IdempotencyMiddleware extends TaskMiddleware {
     const options = readOptions('IdempotencyMiddleware', MIDDLEWARE_OPTIONS, given, (note) =>
       notes.push(note),
     );
-    const { redis, store, Result, requireScope, codec, logger, ...defaults } = options;
+    const { redis, store, Result, requireScope, codec, logger, admit, ...defaults } = options;
     const ownStore = store ? undefined : new RedisStore(redis);
     const idempotency = createIdempotency({
       store: store ?? (ownStore as RedisStore),
       ...(requireScope && { requireScope }),
       ...(codec && { codec }),
       ...(logger && { logger }),
+      ...(admit && { admit }),
     });
     const adapter = adapterOf(idempotency);
     notes.forEach(adapter.note);

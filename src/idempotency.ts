@@ -33,6 +33,7 @@ export const RUN_INHERITANCE = {
   store: 'kept',
   codec: 'kept',
   logger: 'kept',
+  admit: 'kept',
 } satisfies InheritanceTable<IdempotencyOptions>;
 
 class Instance implements Idempotency {

@@ -6,6 +6,13 @@ export {
   makeIdempotent,
   type IdempotencyMiddlewareOptions,
 } from './defaults.js';
+export {
+  inFlightPerScope,
+  waitersPerKey,
+  type Admit,
+  type Admitted,
+  type AdmitFacts,
+} from './core/admission.js';
 export { createIdempotency } from './idempotency.js';
 export type {
   Idempotency,

@@ -32,6 +32,7 @@ const VALUES = {
   store: [new InMemoryStore(), new InMemoryStore()],
   codec: [{}, {}],
   logger: [{}, {}],
+  admit: [() => true, () => true],
 } satisfies { [Name in keyof Required<IdempotencyOptions>]: [unknown, unknown] };
 type Name = keyof typeof VALUES;
 const NAMES = Object.keys(optionTables['createIdempotency()']) as Name[];

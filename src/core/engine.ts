@@ -1,4 +1,5 @@
 import { afterLoss } from './aftermath.js';
+import type { Admission } from './admission.js';
 import { callStore } from './calls.js';
 import { claimRequest, inProgress, sightOf, unprotectedLease } from './claiming.js';
 import { Caller } from './caller.js';
@@ -39,11 +40,21 @@ export class Engine {
   /** Runs the operation, or answers it as a duplicate. Every end is a value, also a lost lease. */
   run<T>(op: Operation<T>): Promise<Answer<T>> {
     const caller = new Caller(op);
-    const answer = this.#look(caller);
+    const { admission } = this.parts;
+    const answer = admission ? this.#admitted(admission, caller) : this.#look(caller);
     if (!op.signal) return answer;
     return caller.patience
       .unhurried(answer)
       .then((end) => (end === LEFT ? this.#end(caller, caller.gaveUp(LEFT)) : end));
+  }
+
+  /** Looks once the call is let in. */
+  async #admitted<T>(admission: Admission, caller: Caller<T>): Promise<Answer<T>> {
+    const { key, asked, policy } = caller.op;
+    const visit = await admission.enter({ key, asked, timeoutMs: policy.storeTimeoutMs });
+    if ('refusal' in visit) return this.#end(caller, { kind: 'refused', error: visit.refusal });
+    caller.visit = visit;
+    return this.#look(caller).finally(() => visit.ends());
   }
 
   /** Counts and tells how a call ended. Called wherever an answer is returned, so that no call ends unseen. */
@@ -191,6 +202,7 @@ export class Engine {
     flight.isLocal = true;
     flight.sighted.set({ kind: 'local', make: () => inProgress(lease) });
     this.#running.add(execution);
+    caller.visit?.runs();
     execution.onEnded = (end) => this.#ended(execution, flight, caller, end);
     const end = await execution.run(tookOver && caller.reconciles);
     if (end === undefined || end.fate === 'superseded') {

@@ -205,7 +205,8 @@ export class Execution<T> implements Leaseholder, StepHolder {
     const status = outcome.kind === 'completed' ? 'COMPLETED' : 'FAILED';
     const payload = this.#encode(outcome, maxResultBytes);
     const isFinal = outcome.kind !== 'failed' || outcome.final;
-    return { status, final: isFinal, failures: failures + (isFinal ? 0 : 1), payload, retentionMs: ttlMs };
+    const retentionMs = (outcome.kind === 'completed' ? outcome.retentionMs : undefined) ?? ttlMs;
+    return { status, final: isFinal, failures: failures + (isFinal ? 0 : 1), payload, retentionMs };
   }
 
   #encode(outcome: Outcome<T>, maxResultBytes: number): string | undefined {

@@ -206,6 +206,15 @@ export const FIXED_SCOPE: Option = {
     throw invalid(`${option} is ${show(value)}: give a text that names whose keys these are`);
   },
 };
+/** Its answers are judged when it gives them. */
+export const ADMIT: Option = {
+  check: (value, option) => {
+    if (typeof value === 'function') return value;
+    throw invalid(
+      `${option} is ${show(value)}: give a function of the facts of a call, which answers true, false, or when to retry`,
+    );
+  },
+};
 export const LEASE_STORE: Option = {
   check: (value, option) => {
     if (isLeaseStore(value)) return value;

@@ -14,13 +14,13 @@ export interface FunctionParts {
   readonly storeOf: (given: AnyStore | undefined, logger?: FunctionOptions<never>['logger']) => LeaseStore;
 }
 
-type Parts = Pick<FunctionOptions<never>, 'logger' | 'codec'>;
+type Parts = Pick<FunctionOptions<never>, 'logger' | 'codec' | 'admit'>;
 
 interface OfStore {
   readonly tally: Tally;
-  readonly byLogger: WeakMap<object, WeakMap<object, Adapter>>;
+  readonly byLogger: WeakMap<object, WeakMap<object, WeakMap<object, Adapter>>>;
 }
-/** Stands for the logger or codec that was not given. */
+/** Stands for the logger, codec or admit that was not given. */
 const NONE = {};
 // Weak all the way down, so that a store that its users dropped is dropped here too.
 const ofStores = new WeakMap<LeaseStore, OfStore>();
@@ -31,15 +31,18 @@ function ofStore(store: LeaseStore): OfStore {
   return known;
 }
 
-/** The engine of a store, logger and codec: made once, whoever asks. */
-export function instanceOf(store: LeaseStore, { logger, codec }: Parts): Adapter {
+/** The engine of a store, logger, codec and admit: made once, whoever asks. */
+export function instanceOf(store: LeaseStore, { logger, codec, admit }: Parts): Adapter {
   const { byLogger, tally } = ofStore(store);
   let byCodec = byLogger.get(logger ?? NONE);
-  if (!byCodec) byLogger.set(logger ?? NONE, (byCodec = new WeakMap<object, Adapter>()));
-  let instance = byCodec.get(codec ?? NONE);
+  if (!byCodec) byLogger.set(logger ?? NONE, (byCodec = new WeakMap<object, WeakMap<object, Adapter>>()));
+  let byAdmit = byCodec.get(codec ?? NONE);
+  if (!byAdmit) byCodec.set(codec ?? NONE, (byAdmit = new WeakMap<object, Adapter>()));
+  let instance = byAdmit.get(admit ?? NONE);
   if (!instance) {
-    instance = new Adapter({ store, ...(logger && { logger }), ...(codec && { codec }) }, tally);
-    byCodec.set(codec ?? NONE, instance);
+    const given = { ...(logger && { logger }), ...(codec && { codec }), ...(admit && { admit }) };
+    instance = new Adapter({ store, ...given }, tally);
+    byAdmit.set(admit ?? NONE, instance);
   }
   return instance;
 }

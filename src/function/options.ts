@@ -2,6 +2,7 @@ import type { IdempotencyOptions, IdempotencyRecord, OnAbandoned } from '../api.
 import { ANY, choice, FUNCTION, OBJECT, BOOLEAN, readOptions, type OptionTable } from '../core/check.js';
 import {
   abandonedRule,
+  ADMIT,
   COMMON_OPTIONS,
   FUNCTION_POLICY,
   ON_ABANDONED,
@@ -52,6 +53,11 @@ export interface FunctionOptions<T> extends Omit<CommonOptions, 'ttl' | 'concurr
   /** Any subset of debug, info, warn, error. @default warnings go to process.emitWarning */
   logger?: IdempotencyOptions['logger'];
   /**
+   * Whether a call is let in, asked before each one. `false`, or in how many milliseconds to come again, refuses it with
+   * LIMITED. Give the same function each time: it counts the calls that came with it. @default all are let in
+   */
+  admit?: IdempotencyOptions['admit'];
+  /**
    * A record answered this call: replayed, joined, or waited for. `record` is a copy of its own, and holds the error
    * where that is the answer. A call fires this or {@link onCacheMiss}, once. Nobody waits for what it returns; what it
    * throws is logged.
@@ -73,6 +79,7 @@ export const FUNCTION_OPTIONS = {
   onAbandoned: ON_ABANDONED,
   codec: OBJECT,
   logger: OBJECT,
+  admit: ADMIT,
   onCacheHit: FUNCTION,
   onCacheMiss: FUNCTION,
 } satisfies OptionTable<FunctionOptions<never>>;

@@ -13,6 +13,7 @@ import {
   type OptionTable,
 } from '../core/check.js';
 import {
+  ADMIT,
   checkScoped,
   checkWork,
   COMMON_INHERITANCE,
@@ -96,6 +97,7 @@ export const TRANSACTION_DEFAULTS = {
   requireScope: BOOLEAN,
   codec: OBJECT,
   logger: OBJECT,
+  admit: ADMIT,
 } satisfies OptionTable<TransactionDefaults>;
 
 /** What becomes of the options that all transactions have in common. */
@@ -108,6 +110,7 @@ export const TRANSACTION_INHERITANCE = {
   requireScope: 'kept',
   codec: 'kept',
   logger: 'kept',
+  admit: 'kept',
 } satisfies InheritanceTable<TransactionDefaults>;
 
 /** The transactional mode: the engine, on a store whose records are visible once they are committed. */

@@ -1,6 +1,6 @@
 import type { Adapter } from '../../adapter.js';
 import type { Attempt } from '../../core/attempt.js';
-import { isNothing, show } from '../../core/check.js';
+import { ignoreRejection, isNothing, messageOf, parseDuration, show } from '../../core/check.js';
 import { isIdempotencyError, retryAfterOf, UsageError, type IdempotencyError } from '../../core/errors.js';
 import { IN_DOUBT_RETENTION_MS, type FailureVerdict } from '../../core/options.js';
 import { failureOutcome, isVerdict, type Answer, type Outcome } from '../../core/outcome.js';
@@ -44,6 +44,8 @@ export type Reply =
 /** One request with a key: what stands at the beginning of its end. */
 interface Keyed {
   readonly key: string;
+  /** The caller as it was named, for `admit`. */
+  readonly caller: string | undefined;
   readonly place: RecordPlace;
   readonly payload: unknown;
 }
@@ -104,7 +106,7 @@ export class Exchange<Req extends object> {
       ...(tenant !== undefined && { tenant }),
     });
     const payload = await this.#payload(request, facts);
-    if (payload !== undefined) return { key: parsed.key, place, payload };
+    if (payload !== undefined) return { key: parsed.key, caller: scope, place, payload };
     const detail = 'The request lacks what a retry of it would be recognised by.';
     return this.#problem('IDEMPOTENCY_KEY_INVALID', { detail });
   }
@@ -122,7 +124,7 @@ export class Exchange<Req extends object> {
   async #run(
     request: Req,
     facts: Facts,
-    { key, place, payload }: Keyed,
+    { key, caller, place, payload }: Keyed,
     work: (attempt: Attempt) => Promise<Handled>,
   ): Promise<Reply> {
     const { policy, rule, given } = this.settings;
@@ -140,6 +142,7 @@ export class Exchange<Req extends object> {
       onDuplicate: 'replay',
       onAbandoned: rule,
       signal: left.signal,
+      asked: { scope: caller, payloadBytes: bytesOf(facts) },
       onStart: () => (hasStarted = true),
       work: async (attempt) => this.#outcomeOf(await work(attempt)),
       reconcile:
@@ -159,9 +162,23 @@ export class Exchange<Req extends object> {
     if ('error' in handled) return failureOutcome(unclear, handled.error);
     const { answer } = handled;
     const said = this.#isRemembered(answer.status);
-    if (said === true || said === 'final') return { kind: 'completed', value: answer };
+    if (said === true || said === 'final') {
+      return { kind: 'completed', value: answer, retentionMs: this.#retentionOf(answer) };
+    }
     if (said !== false) return failureOutcome(said, answer);
     return failureOutcome(answer.status < 500 ? 'retryable' : unclear, answer);
+  }
+
+  /** What `ttlOf` says; where it throws, or says nothing that is a duration, the ttl holds: a charge must not be undone. */
+  #retentionOf({ status, headers }: SavedAnswer): number | undefined {
+    const { given, warn } = this.settings;
+    try {
+      const said = ignoreRejection(given.ttlOf?.({ status, headers }));
+      return said === undefined ? undefined : parseDuration('what ttlOf answered', said);
+    } catch (error) {
+      warn(`ttlOf for an answer with status ${status}: ${messageOf(error)}; the ttl holds`, { error });
+      return undefined;
+    }
   }
 
   /** A predicate that throws, or whose answer means nothing, leaves it to the default: it must not undo a charge. */
@@ -261,4 +278,10 @@ function reconciled(found: ReconciledRequest): Outcome<SavedAnswer> | 'run' {
     kind: 'completed',
     value: { status, headers: Object.fromEntries(lowered) as Record<string, string>, body },
   };
+}
+
+/** The size of the body as the request names it. */
+function bytesOf(facts: Facts): number | undefined {
+  const bytes = Number(facts.header('content-length') ?? NaN);
+  return Number.isSafeInteger(bytes) && bytes >= 0 ? bytes : undefined;
 }

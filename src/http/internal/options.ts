@@ -16,6 +16,7 @@ import {
 } from '../../core/check.js';
 import {
   abandonedRule,
+  ADMIT,
   checkScoped,
   COMMON_INHERITANCE,
   COMMON_OPTIONS,
@@ -26,6 +27,7 @@ import {
   resolvePolicy,
   SCOPE,
   type CommonOptions,
+  type Duration,
   type FailureVerdict,
   type RunPolicy,
 } from '../../core/options.js';
@@ -44,6 +46,12 @@ export interface ReconciledAnswer {
   headers?: Record<string, string>;
   /** @default '' */
   body?: string | Uint8Array;
+}
+/** What `ttlOf` is told of an answer. */
+export interface RememberedAnswer {
+  readonly status: number;
+  /** Those that are replayed, in lower case. */
+  readonly headers: Readonly<Record<string, unknown>>;
 }
 /** What a reconcile function found out: let the handler run, or this is the answer. */
 export type ReconciledRequest = 'run' | ReconciledAnswer;
@@ -87,6 +95,11 @@ export interface HttpOptions<Req> extends CommonOptions {
    * @default those below 500 but for 408, 409, 425 and 429
    */
   remember?: (status: number) => boolean | FailureVerdict | undefined;
+  /**
+   * How long an answer that is remembered is kept: shorter for refusals, say. Undefined leaves it to `ttl`.
+   * @default `ttl` for all
+   */
+  ttlOf?: (answer: RememberedAnswer) => Duration | undefined;
   /** After a crash: run it again, refuse with IN_DOUBT, or ask the provider under the new lease. @default 'retry' */
   onAbandoned?:
     'retry' | 'block' | ((attempt: Attempt, request: Req) => ReconciledRequest | Promise<ReconciledRequest>);
@@ -102,6 +115,11 @@ export interface HttpOptions<Req> extends CommonOptions {
   requireScope?: boolean;
   /** Any subset of debug, info, warn, error; only with `store`. @default warnings go to process.emitWarning */
   logger?: IdempotencyOptions['logger'];
+  /**
+   * Whether a call is let in, asked before each one; only with `store`. `false`, or in how many milliseconds to come again,
+   * refuses it with 429 and `Retry-After`. @default all are let in
+   */
+  admit?: IdempotencyOptions['admit'];
 }
 type CallerName = string | number | null | undefined;
 
@@ -133,12 +151,14 @@ export const HTTP_OPTIONS = {
   route: FUNCTION,
   fingerprint: { ...FUNCTION, refusesUndefined: 'INVALID_OPTIONS' },
   remember: FUNCTION,
+  ttlOf: FUNCTION,
   onAbandoned: ON_ABANDONED,
   replayHeaders: { check: checkReplayHeaders },
   maxBodyBytes: { check: (value, option) => parseCount(option, value, 0) },
   docs: { check: checkText },
   prefix: PREFIX,
   logger: OBJECT,
+  admit: ADMIT,
 } satisfies OptionTable<HttpOptions<never>>;
 
 /** What becomes of the options of `idempotency`. */
@@ -154,6 +174,7 @@ export const HTTP_INHERITANCE = {
   store: 'kept',
   codec: 'kept',
   logger: 'kept',
+  admit: 'kept',
 } satisfies InheritanceTable<IdempotencyOptions>;
 
 /** Safe by definition: a duplicate of one does no harm. */
@@ -207,11 +228,13 @@ export function httpSettings<Req>(where: string, { options, notes }: ReadOptions
   };
 }
 
-function engineOf({ store, idempotency, logger }: Partial<HttpOptions<never>>): Adapter {
+function engineOf({ store, idempotency, logger, admit }: Partial<HttpOptions<never>>): Adapter {
   if ((store === undefined) === (idempotency === undefined))
     throw invalid('give either store or idempotency');
-  if (store) return adapterOf(createIdempotency(logger ? { store, logger } : { store }));
+  if (store)
+    return adapterOf(createIdempotency({ store, ...(logger && { logger }), ...(admit && { admit }) }));
   const adapter = adapterOf(idempotency as Idempotency);
+  if (admit) throw invalid('admit goes with store; idempotency has its own');
   if (logger) throw invalid('logger goes with store; idempotency has its own');
   return adapter;
 }

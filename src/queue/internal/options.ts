@@ -16,6 +16,7 @@ import {
 } from '../../core/check.js';
 import {
   abandonedRule,
+  ADMIT,
   checkScoped,
   COMMON_INHERITANCE,
   COMMON_OPTIONS,
@@ -89,6 +90,11 @@ export interface ConsumerOptions<M, R> extends CommonOptions {
   codec?: IdempotencyOptions['codec'];
   /** Any subset of debug, info, warn, error. @default warnings go to process.emitWarning */
   logger?: IdempotencyOptions['logger'];
+  /**
+   * Whether a call is let in, asked before each one; only with `store`. `false`, or in how many milliseconds to come again,
+   * refuses it: the message comes again after it. @default all are let in
+   */
+  admit?: IdempotencyOptions['admit'];
 }
 
 /** The options of a consumer that knows a name and a key by itself. */
@@ -119,6 +125,7 @@ export const CONSUMER_OPTIONS = {
   onDrop: OF_MESSAGE,
   codec: OBJECT,
   logger: OBJECT,
+  admit: ADMIT,
 } satisfies OptionTable<ConsumerOptions<never, never>>;
 
 /** What becomes of the options of `idempotency`. */
@@ -133,6 +140,7 @@ export const CONSUMER_INHERITANCE = {
   store: 'kept',
   codec: 'kept',
   logger: 'inherited',
+  admit: 'kept',
 } satisfies InheritanceTable<IdempotencyOptions>;
 
 const DEFAULT_RETRY_DELAY_MS = 1_000;
@@ -207,12 +215,17 @@ function withDefaults<M, R>(read: ConsumerOptions<M, R>, { name, key }: OfBroker
 }
 
 function idempotencyOf<M, R>(where: string, options: ConsumerOptions<M, R>): Idempotency {
-  const { idempotency, store, codec, logger } = options;
+  const { idempotency, store, codec, logger, admit } = options;
   if (!idempotency) {
     if (!store) throw invalid(`${where} needs store, or idempotency: what createIdempotency() made`);
-    return createIdempotency({ store, ...(codec && { codec }), ...(logger && { logger }) });
+    return createIdempotency({
+      store,
+      ...(codec && { codec }),
+      ...(logger && { logger }),
+      ...(admit && { admit }),
+    });
   }
-  if (store || codec)
-    throw invalid(`${where} takes store and codec, or idempotency, which has its own; not both`);
+  if (store || codec || admit)
+    throw invalid(`${where} takes store, codec and admit, or idempotency, which has its own; not both`);
   return idempotency;
 }
