@@ -79,7 +79,7 @@ describe.each(Object.entries(FACES))('an option of the instance, in %s', (_, { t
       case 'kept':
       case 'replaced':
         // What these mean is shown by what is stored, below.
-        expect(['scope', 'name', 'store', 'codec', 'logger', 'requireScope']).toContain(name);
+        expect(['scope', 'name', 'store', 'codec', 'logger', 'requireScope', 'admit']).toContain(name);
         break;
       default:
         throw new Error(`no rule says what becomes of ${name}`);

@@ -281,7 +281,7 @@ describe('cleanup', () => {
 
 describe('bad input', () => {
   test.each([
-    [{ maxEntry: 5 }, /no option "maxEntry"; it has maxEntries, evict, onEvict/],
+    [{ maxEntry: 5 }, /no option "maxEntry"; it has maxEntries, maxEntriesPerScope, evict, onEvict/],
     [{ maxEntries: 0 }, /maxEntries is 0.*at least 1/],
     [{ maxEntries: 1.5 }, /maxEntries is 1.5/],
     [{ maxEntries: NaN }, /maxEntries is NaN/],

@@ -50,12 +50,13 @@ describe('an outage, on a connection of our own', () => {
   test('100,000 refused calls leave next to nothing behind, and no storm when the server is back', async () => {
     const calls = 100_000;
     const store = new RedisStore(server.url);
-    const one = createIdempotency({ store, name: 'charge', storeTimeout: 100, logger: {} });
-    await one.run('warm', () => 1);
+    const one = createIdempotency({ store, name: 'charge', storeTimeout: 40, logger: {} });
+    await one.run('warm', () => 1, { storeTimeout: 5_000 });
     await server.stop();
     const before = heapUsed();
     expect(await refuse(one, calls, 10_000)).toBe(calls);
     const keptMb = (heapUsed() - before) / 1024 / 1024;
+    await later(2_000);
     const start = process.cpuUsage();
     await later(1_000);
     const { user, system } = process.cpuUsage(start);
@@ -71,7 +72,7 @@ describe('an outage, on a connection of our own', () => {
     // 5 % is the aim; a busy machine of a test gets more.
     expect(busy).toBeLessThan(0.2);
     expect(sent).toBeLessThanOrEqual(2 * calls);
-    await expect(one.run('order-1', () => 'ran')).resolves.toBe('ran');
+    await expect(one.run('order-1', () => 'ran', { storeTimeout: 5_000 })).resolves.toBe('ran');
     await one.close();
     await store.close();
   });
