@@ -7,7 +7,7 @@ import { createIdempotent } from './function/idempotent.js';
 import { createMakeIdempotent } from './function/make-idempotent.js';
 import type { AnyStore } from './function/options.js';
 import { adapterOf, createIdempotency } from './idempotency.js';
-import { warnThrough, type Logger } from './logging.js';
+import { KEYS_IN_LOGS, warnThrough, type Logger } from './logging.js';
 import { KeyValueStore } from './stores/keyvalue.js';
 import { InMemoryStore } from './stores/memory.js';
 import { RedisStore } from './stores/redis.js';
@@ -16,7 +16,7 @@ import { TaskMiddleware } from './task/middleware.js';
 import { TASK_DEFAULTS, type TaskDefaults } from './task/options.js';
 
 export type IdempotencyMiddlewareOptions = TaskDefaults &
-  Pick<IdempotencyOptions, 'requireScope' | 'codec' | 'logger' | 'admit'> & {
+  Pick<IdempotencyOptions, 'requireScope' | 'codec' | 'logger' | 'keysInLogs' | 'admit'> & {
     /** A URL, an ioredis client, or RedisStore's options. @default process.env.REDIS_URL || 'redis://localhost:6379' */
     redis?: ConstructorParameters<typeof RedisStore>[0];
     /** Any store, in the place of Redis. */
@@ -34,6 +34,7 @@ export const MIDDLEWARE_OPTIONS = {
   codec: OBJECT,
   logger: OBJECT,
   admit: ADMIT,
+  keysInLogs: KEYS_IN_LOGS,
 } satisfies OptionTable<IdempotencyMiddlewareOptions>;
 
 /**
@@ -54,7 +55,7 @@ export class IdempotencyMiddleware extends TaskMiddleware {
     const options = readOptions('IdempotencyMiddleware', MIDDLEWARE_OPTIONS, given, (note) =>
       notes.push(note),
     );
-    const { redis, store, Result, requireScope, codec, logger, admit, ...defaults } = options;
+    const { redis, store, Result, requireScope, codec, logger, keysInLogs, admit, ...defaults } = options;
     const ownStore = store ? undefined : new RedisStore(redis);
     const idempotency = createIdempotency({
       store: store ?? (ownStore as RedisStore),
@@ -62,6 +63,7 @@ export class IdempotencyMiddleware extends TaskMiddleware {
       ...(codec && { codec }),
       ...(logger && { logger }),
       ...(admit && { admit }),
+      ...(keysInLogs && { keysInLogs }),
     });
     const adapter = adapterOf(idempotency);
     notes.forEach(adapter.note);
@@ -95,14 +97,25 @@ export function getIdempotencyMiddleware(url?: string): IdempotencyMiddleware {
 const STORES = Symbol.for('twiceshy.stores.1');
 
 function storesOfProcess() {
-  const holder = globalThis as { [STORES]?: { memory?: LeaseStore; wrapped: WeakMap<object, LeaseStore> } };
+  const holder = globalThis as {
+    [STORES]?: { memory?: InMemoryStore; wrapped: WeakMap<object, LeaseStore> };
+  };
   return (holder[STORES] ??= { wrapped: new WeakMap() });
+}
+
+/**
+ * The store of {@link idempotent} and {@link makeIdempotent} where none is given: one in memory, the same for the whole process.
+ * Its expired records go as others are written; `startCleanup()` frees them by a timer too, `clear()` forgets everything,
+ * as between tests, and `close()` ends the timer.
+ */
+export function defaultStore(): InMemoryStore {
+  return (storesOfProcess().memory ??= new InMemoryStore());
 }
 
 /** The store that an option of the function face means: two calls with one object have one store. */
 function storeOf(given: AnyStore | undefined, logger?: Logger): LeaseStore {
   const stores = storesOfProcess();
-  if (given === undefined) return (stores.memory ??= new InMemoryStore());
+  if (given === undefined) return defaultStore();
   if (isLeaseStore(given)) return given;
   if (!isIdempotencyStore(given)) {
     throw invalid(

@@ -1,5 +1,6 @@
 /** Public names only. Importing this loads no client library. */
 export {
+  defaultStore,
   IdempotencyMiddleware,
   getIdempotencyMiddleware,
   idempotent,
@@ -16,6 +17,7 @@ export {
 export { createIdempotency } from './idempotency.js';
 export type {
   Idempotency,
+  CacheHit,
   IdempotencyOptions,
   IdempotencyRecord,
   Namespaced,
@@ -25,7 +27,7 @@ export type {
 } from './api.js';
 export { currentAttempt } from './attempt.js';
 export { contextKey, hashKey } from './keys/index.js';
-export type { ClassCodec, CodecOptions } from './codec/index.js';
+export type { ClassCodec, CodecOptions, Redact, RedactFacts } from './codec/index.js';
 export { InMemoryStore, type InMemoryStoreOptions } from './stores/memory.js';
 export type { Attempt } from './core/attempt.js';
 export {

@@ -4,7 +4,7 @@ import type { EventDetail, EventName, Events } from './events.js';
 import type { RunPolicy } from './options.js';
 import type { Lease, StoreKey } from './record.js';
 import type { LeaseStore, Settlement } from './store.js';
-import { monotonicMs } from './timers.js';
+import { monotonicMs, unrefTimeout } from './timers.js';
 
 /**
  * What one engine must still tell its store after the callers have gone: outcomes to record, claims to withdraw. It waits in
@@ -15,8 +15,11 @@ export class Background {
   /** Called when an outcome was recorded after all, or never can be. */
   onSettled: ((key: StoreKey, token: string) => void) | undefined;
   readonly #backlog: Backlog;
-  #pending = 0;
-  readonly #onDrained: (() => void)[] = [];
+  #withdrawals = 0;
+  #settlings = 0;
+  /** Until when a withdrawal that is pending is worth waiting for. */
+  #patientUntilMs = 0;
+  readonly #onProgress = new Set<() => void>();
 
   constructor(
     store: LeaseStore,
@@ -33,8 +36,10 @@ export class Background {
   withdraw(key: StoreKey, token: string, policy: RunPolicy): void {
     const terms = this.#terms(key, policy, policy.storeTimeoutMs);
     const withdrawal: Withdrawal = { kind: 'withdrawal', ...terms, token, isSecond: false };
-    if (this.#backlog.add(withdrawal)) this.#pending++;
-    else this.#emit('given-up', withdrawal, { what: 'withdrawal' });
+    if (!this.#backlog.add(withdrawal)) return this.#emit('given-up', withdrawal, { what: 'withdrawal' });
+    this.#withdrawals++;
+    // It may be said twice, a deadline apart.
+    this.#patientUntilMs = Math.max(this.#patientUntilMs, monotonicMs() + 2 * policy.storeTimeoutMs);
   }
 
   /**
@@ -51,10 +56,24 @@ export class Background {
     return isKept ? bare.settlement : undefined;
   }
 
-  /** Resolves when nothing is pending. */
-  drained(): Promise<void> {
-    if (this.#pending === 0) return Promise.resolve();
-    return new Promise((resolve) => this.#onDrained.push(resolve));
+  /** Resolves when nothing is left to record, and all claims are withdrawn, or were tried for as long as that is worth it. */
+  async drained(): Promise<void> {
+    const patienceMs = this.#withdrawals > 0 ? Math.max(0, this.#patientUntilMs - monotonicMs()) : 0;
+    let isOver = false;
+    await new Promise<void>((resolve) => {
+      const look = () => {
+        if (this.#settlings > 0 || (this.#withdrawals > 0 && !isOver)) return;
+        clearTimeout(timer);
+        this.#onProgress.delete(look);
+        resolve();
+      };
+      const timer = unrefTimeout(() => {
+        isOver = true;
+        look();
+      }, patienceMs);
+      this.#onProgress.add(look);
+      look();
+    });
   }
 
   /** The backlog is done with it. */
@@ -77,13 +96,16 @@ export class Background {
 
   #add(settling: Settling): boolean {
     const isKept = this.#backlog.add(settling);
-    if (isKept) this.#pending++;
+    if (isKept) this.#settlings++;
     return isKept;
   }
 
   #over(errand: Errand): void {
-    if (errand.kind === 'settling') this.onSettled?.(errand.key, errand.lease.token);
-    if (--this.#pending === 0) for (const resolve of this.#onDrained.splice(0)) resolve();
+    if (errand.kind === 'settling') {
+      this.#settlings--;
+      this.onSettled?.(errand.key, errand.lease.token);
+    } else if (--this.#withdrawals === 0) this.#patientUntilMs = 0;
+    for (const look of this.#onProgress) look();
   }
 
   /** By when the ttl is over nobody could be misled any more. */

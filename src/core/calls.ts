@@ -13,13 +13,14 @@ export function callStore<T>(operation: string, command: () => Promise<T>, timeo
   return new Promise<T>((resolve, reject) => {
     let resendMs = FIRST_RESEND_MS;
     let resend: ReturnType<typeof setTimeout> | undefined;
-    let lastError: unknown;
+    let lastError: Error | undefined;
     // Of all its sendings so far, the one under way included.
     let neverSent = true;
     let isUnderWay = false;
     const deadline = setTimeout(() => {
       clearTimeout(resend);
-      const message = `the store did not ${operation} within ${timeoutMs} ms`;
+      const why = lastError === undefined ? '' : `: ${lastError.message}`;
+      const message = `the store did not ${operation} within ${timeoutMs} ms${why}`;
       const details = { cause: lastError, transient: true, neverSent: neverSent && !isUnderWay };
       reject(new StoreError('STORE_UNAVAILABLE', message, details));
       // Whatever fails from now on fails for nobody.

@@ -1,7 +1,7 @@
 import { afterLoss } from './aftermath.js';
 import type { Admission } from './admission.js';
 import { callStore } from './calls.js';
-import { claimRequest, inProgress, sightOf, unprotectedLease } from './claiming.js';
+import { claimRequest, sightOf } from './claiming.js';
 import { Caller } from './caller.js';
 import {
   isIdempotencyError,
@@ -16,6 +16,7 @@ import { Flight, flightsOf, type Sight } from './flight.js';
 import type { EngineParts, Operation } from './operation.js';
 import type { Answer } from './outcome.js';
 import { LEFT, TIMED_OUT } from './patience.js';
+import { runningRecord, unprotectedLease } from './local-record.js';
 import { identityOf, leaseOf, type Lease, type StoreKey, type StoredRecord } from './record.js';
 import type { ClaimAnswer, ClaimRequest } from './store.js';
 import { monotonicMs } from './timers.js';
@@ -200,7 +201,7 @@ export class Engine {
     const tookOver = lease.previousEnd === 'abandoned';
     if (tookOver) execution.emit('takeover');
     flight.isLocal = true;
-    flight.sighted.set({ kind: 'local', make: () => inProgress(lease) });
+    flight.sighted.set({ kind: 'local', make: () => runningRecord(lease) });
     this.#running.add(execution);
     caller.visit?.runs();
     execution.onEnded = (end) => this.#ended(execution, flight, caller, end);

@@ -21,7 +21,7 @@ export type Duration = number | string;
 export type FailureVerdict =
   /** Recorded as the answer: every duplicate gets this failure. */
   | 'final'
-  /** Recorded for those who wait on it; the next call runs again. */
+  /** Known to have had no effect. Recorded for those who wait on it; the next call runs again, with new derived keys. */
   | 'retryable'
   /** Nobody can say whether the effect happened: `onAbandoned` decides. */
   | 'unknown'
@@ -29,9 +29,9 @@ export type FailureVerdict =
   | 'release';
 
 /**
- * Which failures are final. `'none'`: a failure is retryable under `onAbandoned: 'retry'` and unknown under
- * `'block'` or a reconcile function. `'all'`: every failure is final. A function decides for each one: `true` is
- * final, `false` leaves it to the default, a verdict says it all.
+ * Which failures are final. `'none'`: under `onAbandoned: 'retry'` the next call runs again, with the same derived
+ * keys; under `'block'` or a reconcile function the failure is unknown. `'all'`: every failure is final. A function
+ * decides for each one: `true` is final, `false` leaves it to the default, a verdict says it all.
  */
 export type Remember<Failure> = 'none' | 'all' | ((failure: Failure) => boolean | FailureVerdict);
 
@@ -108,6 +108,8 @@ const SUSPICIOUS_TTL_MS = 60_000;
 const TYPICAL_SECONDS: readonly unknown[] = [
   ...[86_400, 172_800, 259_200, 604_800, 1_209_600, 2_592_000, 7_776_000, 31_536_000],
 ];
+/** A shorter secret can be guessed. */
+const LEAST_PEPPER = 16;
 /** So many seconds are over 41 days. */
 const SUSPICIOUS_TTL_SECONDS = 3_600_000;
 
@@ -201,9 +203,18 @@ export const SCOPE: Option = { check: checkScope, refusesUndefined: 'INVALID_OPT
 /** A scope that is no function. */
 export const FIXED_SCOPE: Option = {
   ...SCOPE,
-  check: (value, option) => {
+  check: (value) => {
     if (typeof value === 'string') return value;
-    throw invalid(`${option} is ${show(value)}: give a text that names whose keys these are`);
+    throw noScope(value);
+  },
+};
+/** A secret, so that no message shows it. */
+export const PEPPER: Option = {
+  check: (value, option) => {
+    if (typeof value === 'string' && value.length >= LEAST_PEPPER) return value;
+    throw invalid(
+      `${option} is no text of ${LEAST_PEPPER} characters or more (it is not shown, since it is a secret)`,
+    );
   },
 };
 /** Its answers are judged when it gives them. */
@@ -237,7 +248,13 @@ export const PAYLOAD: Option = {
 
 function checkScope(value: unknown): unknown {
   if (typeof value === 'string' || typeof value === 'function') return value;
-  throw invalid(`scope is ${show(value)}: give a text that names whose keys these are`);
+  throw noScope(value);
+}
+
+/** Says its type only: bytes or an object in the place of a scope may hold an API key. */
+function noScope(value: unknown): UsageError {
+  const what = value === null ? 'null' : `of type ${typeof value}`;
+  return invalid(`scope is ${what}: give a text that names whose keys these are`);
 }
 
 /** @throws UsageError INVALID_OPTIONS where `requireScope` holds, and nobody says whose key it is */

@@ -18,7 +18,12 @@ type Failure = {
   /** What `remember` threw, or that its answer means nothing: somebody should hear of it. */
   readonly fault?: unknown;
 } & (
-  | { readonly kind: 'failed'; readonly final: boolean }
+  | {
+      readonly kind: 'failed';
+      readonly final: boolean;
+      /** Known to have had no effect, since somebody said so. Only then may the next attempt derive new keys. */
+      readonly definite?: boolean;
+    }
   /** Nobody can say whether the effect happened. */
   | { readonly kind: 'unknown' }
   /** Certainly nothing happened: the claim is undone. */
@@ -61,13 +66,21 @@ export function failureOutcome(verdict: FailureVerdict, error: unknown): Failure
     case 'final':
       return { kind: 'failed', error, final: true };
     case 'retryable':
-      return { kind: 'failed', error, final: false };
+      return { kind: 'failed', error, final: false, definite: true };
     case 'release':
       return { kind: 'released', error };
     default:
       // 'unknown', and whatever plain JavaScript says in its place: then nobody can say.
       return { kind: 'unknown', error };
   }
+}
+
+/**
+ * The outcome of a failure that nobody gave a verdict on. Under `retry` the next call runs again, but the failure is not
+ * definite: a broken connection or a timeout hides whether the effect happened, so derived keys must stay as they are.
+ */
+export function unjudgedFailure(rule: AbandonedRule, error: unknown): Failure {
+  return rule === 'retry' ? { kind: 'failed', error, final: false } : { kind: 'unknown', error };
 }
 
 /**
@@ -83,9 +96,8 @@ export function judge<F>(
 ): Outcome<never> {
   const { said, fault } =
     typeof remember === 'function' ? ask(remember, failure) : { said: remember === 'all', fault: undefined };
-  const byDefault = rule === 'retry' ? 'retryable' : 'unknown';
-  const verdict = typeof said === 'string' ? said : said ? 'final' : byDefault;
-  const outcome = failureOutcome(verdict, error);
+  const verdict = said === true ? 'final' : said;
+  const outcome = verdict === false ? unjudgedFailure(rule, error) : failureOutcome(verdict, error);
   return fault === undefined ? outcome : { ...outcome, fault };
 }
 

@@ -14,11 +14,15 @@ export interface FunctionParts {
   readonly storeOf: (given: AnyStore | undefined, logger?: FunctionOptions<never>['logger']) => LeaseStore;
 }
 
-type Parts = Pick<FunctionOptions<never>, 'logger' | 'codec' | 'admit'>;
+type Parts = Pick<FunctionOptions<never>, 'logger' | 'codec' | 'keysInLogs' | 'admit'>;
 
+type InstanceTable = WeakMap<object, WeakMap<object, WeakMap<object, Adapter>>>;
+
+/** The instances of a store, by how keys stand in their warnings. */
 interface OfStore {
   readonly tally: Tally;
-  readonly byLogger: WeakMap<object, WeakMap<object, WeakMap<object, Adapter>>>;
+  readonly plain: InstanceTable;
+  readonly hash: InstanceTable;
 }
 /** Stands for the logger, codec or admit that was not given. */
 const NONE = {};
@@ -27,13 +31,17 @@ const ofStores = new WeakMap<LeaseStore, OfStore>();
 
 function ofStore(store: LeaseStore): OfStore {
   let known = ofStores.get(store);
-  if (!known) ofStores.set(store, (known = { tally: new Tally(), byLogger: new WeakMap() }));
+  if (!known)
+    ofStores.set(store, (known = { tally: new Tally(), plain: new WeakMap(), hash: new WeakMap() }));
   return known;
 }
 
 /** The engine of a store, logger, codec and admit: made once, whoever asks. */
-export function instanceOf(store: LeaseStore, { logger, codec, admit }: Parts): Adapter {
-  const { byLogger, tally } = ofStore(store);
+export function instanceOf(
+  store: LeaseStore,
+  { logger, codec, keysInLogs = 'plain', admit }: Parts,
+): Adapter {
+  const { [keysInLogs]: byLogger, tally } = ofStore(store);
   let byCodec = byLogger.get(logger ?? NONE);
   if (!byCodec) byLogger.set(logger ?? NONE, (byCodec = new WeakMap<object, WeakMap<object, Adapter>>()));
   let byAdmit = byCodec.get(codec ?? NONE);
@@ -41,7 +49,7 @@ export function instanceOf(store: LeaseStore, { logger, codec, admit }: Parts): 
   let instance = byAdmit.get(admit ?? NONE);
   if (!instance) {
     const given = { ...(logger && { logger }), ...(codec && { codec }), ...(admit && { admit }) };
-    instance = new Adapter({ store, ...given }, tally);
+    instance = new Adapter({ store, ...given, keysInLogs }, tally);
     byAdmit.set(admit ?? NONE, instance);
   }
   return instance;

@@ -1,4 +1,4 @@
-import type { IdempotencyOptions, IdempotencyRecord, OnAbandoned } from '../api.js';
+import type { CacheHit, IdempotencyOptions, OnAbandoned } from '../api.js';
 import { ANY, choice, FUNCTION, OBJECT, BOOLEAN, readOptions, type OptionTable } from '../core/check.js';
 import {
   abandonedRule,
@@ -16,6 +16,7 @@ import {
 } from '../core/options.js';
 import type { AbandonedRule } from '../core/record.js';
 import type { IdempotencyStore, LeaseStore } from '../core/store.js';
+import { KEYS_IN_LOGS } from '../logging.js';
 
 /** What a duplicate does while the first call runs; the plain strings do as well. */
 export const ConcurrentBehavior = {
@@ -52,6 +53,8 @@ export interface FunctionOptions<T> extends Omit<CommonOptions, 'ttl' | 'concurr
   codec?: IdempotencyOptions['codec'];
   /** Any subset of debug, info, warn, error. @default warnings go to process.emitWarning */
   logger?: IdempotencyOptions['logger'];
+  /** How keys stand in warnings. @default 'plain' */
+  keysInLogs?: IdempotencyOptions['keysInLogs'];
   /**
    * Whether a call is let in, asked before each one. `false`, or in how many milliseconds to come again, refuses it with
    * LIMITED. Give the same function each time: it counts the calls that came with it. @default all are let in
@@ -62,7 +65,7 @@ export interface FunctionOptions<T> extends Omit<CommonOptions, 'ttl' | 'concurr
    * where that is the answer. A call fires this or {@link onCacheMiss}, once. Nobody waits for what it returns; what it
    * throws is logged.
    */
-  onCacheHit?: (key: string, record: IdempotencyRecord<NoInfer<T>>) => unknown;
+  onCacheHit?: (key: string, record: CacheHit<NoInfer<T>>) => unknown;
   /** This call runs the work itself, from now on. Nobody waits for what it returns; what it throws is logged. */
   onCacheMiss?: (key: string) => unknown;
 }
@@ -80,6 +83,7 @@ export const FUNCTION_OPTIONS = {
   codec: OBJECT,
   logger: OBJECT,
   admit: ADMIT,
+  keysInLogs: KEYS_IN_LOGS,
   onCacheHit: FUNCTION,
   onCacheMiss: FUNCTION,
 } satisfies OptionTable<FunctionOptions<never>>;

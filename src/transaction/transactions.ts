@@ -14,14 +14,13 @@ import {
 } from '../core/check.js';
 import {
   ADMIT,
-  checkScoped,
   checkWork,
   COMMON_INHERITANCE,
   COMMON_OPTIONS,
-  DEFAULT_PREFIX,
   FIXED_SCOPE,
   ON_ABANDONED,
   PAYLOAD,
+  PEPPER,
   PREFIX,
   REMEMBER,
   requireName,
@@ -29,8 +28,8 @@ import {
 } from '../core/options.js';
 import type { LeaseStore } from '../core/store.js';
 import { runWith } from '../idempotency.js';
-import { onceEach, warnThrough } from '../logging.js';
-import { checkKey, composeNamespace, storeKey } from '../keys/index.js';
+import { droppedMembers, inLogs, KEYS_IN_LOGS, onceEach, warnThrough } from '../logging.js';
+import { checkKey } from '../keys/index.js';
 
 /** What a query came to. */
 export interface TransactionResult<Row> {
@@ -64,6 +63,8 @@ export type TransactionDefaults = Omit<IdempotencyOptions, 'store' | 'onStoreErr
 interface Session {
   /** Why there is no outcome, once there is none. */
   readonly failure: IdempotencyError | undefined;
+  /** Whether the work ended the transaction itself: then what it wrote is not bound to the record. */
+  readonly endedByWork: boolean;
   query(query: string | object, values?: unknown[]): Promise<object>;
 }
 
@@ -96,8 +97,10 @@ export const TRANSACTION_DEFAULTS = {
   ...SHARED,
   requireScope: BOOLEAN,
   codec: OBJECT,
+  pepper: PEPPER,
   logger: OBJECT,
   admit: ADMIT,
+  keysInLogs: KEYS_IN_LOGS,
 } satisfies OptionTable<TransactionDefaults>;
 
 /** What becomes of the options that all transactions have in common. */
@@ -109,8 +112,10 @@ export const TRANSACTION_INHERITANCE = {
   remember: 'inherited',
   requireScope: 'kept',
   codec: 'kept',
+  pepper: 'kept',
   logger: 'kept',
   admit: 'kept',
+  keysInLogs: 'kept',
 } satisfies InheritanceTable<TransactionDefaults>;
 
 /** The transactional mode: the engine, on a store whose records are visible once they are committed. */
@@ -134,15 +139,21 @@ export class Transactions {
     // Silent, since its words for a lost lease are not true of a transaction, and every caller gets the reason as an error.
     const requireScope = read.requireScope === true || plain.requiresScope === true;
     this.#adapter = new Adapter({ ...read, requireScope, store, storeTimeout: UNBOUNDED_MS, logger: {} });
+    const { keysInLogs } = read;
     const warn = warnThrough(read.logger);
     this.#note = onceEach((message) => warn(`twiceshy: ${message}`));
     notes.forEach(this.#note);
-    this.#adapter.events.on('no-value', (detail) => {
+    this.#adapter.events.on('no-value', (told) => {
+      const detail = inLogs(told, keysInLogs);
       const { name, key, path = 'it' } = detail;
       warn(
         `twiceshy: ${name} "${key}" was committed without the value of its result, because of ${path}`,
         detail,
       );
+    });
+    this.#adapter.events.on('dropped-members', (told) => {
+      const detail = inLogs(told, keysInLogs);
+      warn(`twiceshy: ${detail.name} "${detail.key}" ${droppedMembers(detail)}`, detail);
     });
   }
 
@@ -155,10 +166,9 @@ export class Transactions {
     const own = readOptions<TransactionOptions<T>>(where, TRANSACTION_OPTIONS, given, this.#note);
     const options = inherit(where, TRANSACTION_INHERITANCE, this.#defaults, own);
     checkWork(work);
-    const { prefix = DEFAULT_PREFIX, scope } = options;
+    const { prefix, scope } = options;
     const name = requireName(where, options.name);
-    checkScoped(where, this.#adapter.requiresScope, scope);
-    const place = storeKey(composeNamespace({ prefix, scope, name }), checkKey(key));
+    const place = this.#adapter.place(checkKey(key), { prefix, name, scope });
     if (holdsKey(this.plain, place)) {
       const why = 'the work that runs under this key runs the same key again; it would wait for itself';
       throw new UsageError('INVALID_KEY', `${name} "${key}": ${why}`);
@@ -175,13 +185,16 @@ export class Transactions {
         throw error;
       }
     };
-    try {
-      return await runWith(this.#adapter, where, key, inTransaction, options);
-    } catch (error) {
-      // Where nothing of the attempt was kept, the engine looks for what else stands there; the session knows why.
-      if (session?.failure && error !== thrown) throw session.failure;
-      throw reasonOf(error);
-    }
+    const answer = await runWith(this.#adapter, where, key, inTransaction, options).then(
+      (result) => ({ result }),
+      (error: unknown) => ({ error }),
+    );
+    // Where nothing of the attempt was kept, the engine looks for what else stands there; the session knows why.
+    const isOwnError = 'error' in answer && answer.error === thrown;
+    if (session?.failure && (session.endedByWork || ('error' in answer && !isOwnError)))
+      throw session.failure;
+    if ('error' in answer) throw reasonOf(answer.error);
+    return answer.result;
   }
 
   #sessionOf(attempt: Attempt): Session {

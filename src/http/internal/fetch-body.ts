@@ -1,4 +1,4 @@
-import { isMultipart, unknownBody } from './node-body.js';
+import { isMultipart, unknownBody } from './node/body.js';
 
 /**
  * The body of a request, read from a copy: parsed where it is JSON, so that spaces and the order of members do not

@@ -4,6 +4,7 @@ import type { Attempt } from '../../core/attempt.js';
 import {
   ANY,
   BOOLEAN,
+  DURATION,
   FUNCTION,
   inherit,
   invalid,
@@ -34,7 +35,7 @@ import {
 import type { AbandonedRule } from '../../core/record.js';
 import type { LeaseStore } from '../../core/store.js';
 import { adapterOf, createIdempotency } from '../../idempotency.js';
-import { warnThrough } from '../../logging.js';
+import { KEYS_IN_LOGS, warnThrough } from '../../logging.js';
 import { headerFilter, NEVER_REPLAYED } from './answer.js';
 
 /** A function of the request, which may be annotated with the framework's own, richer type. */
@@ -107,6 +108,11 @@ export interface HttpOptions<Req> extends CommonOptions {
   replayHeaders?: readonly string[];
   /** A larger body is passed through and not kept; a duplicate is told so with 409. @default 1048576 (1 MiB) */
   maxBodyBytes?: number;
+  /**
+   * How long the handler may still answer when somebody else has answered 408 or 5xx in its place, a timer in front for
+   * example. Until then its key is held; after it, nobody can say what came of it. Express and Fastify only. @default '1m'
+   */
+  lateAnswer?: Duration;
   /** Your page about these problems: their `type` is this and `#CODE`. @default none: 'about:blank' */
   docs?: string;
   /** Stands first in every address. Two services on one Redis need two. @default 'idempotency' */
@@ -120,11 +126,17 @@ export interface HttpOptions<Req> extends CommonOptions {
    * refuses it with 429 and `Retry-After`. @default all are let in
    */
   admit?: IdempotencyOptions['admit'];
+  /** Only with `store`: what is recorded of errors, and `redact`, which is also given answers. @default see CodecOptions */
+  codec?: IdempotencyOptions['codec'];
+  /** Only with `store`: how keys stand in warnings. @default 'plain' */
+  keysInLogs?: IdempotencyOptions['keysInLogs'];
 }
 type CallerName = string | number | null | undefined;
 
 /** {@link HttpOptions}, checked. */
 export interface HttpSettings<Req> {
+  /** Whose options these are, for messages. */
+  readonly where: string;
   readonly adapter: Adapter;
   readonly policy: RunPolicy;
   readonly rule: AbandonedRule;
@@ -134,6 +146,7 @@ export interface HttpSettings<Req> {
   readonly header: string;
   readonly keepsHeader: (name: string) => boolean;
   readonly maxBodyBytes: number;
+  readonly lateAnswerMs: number;
   readonly warn: (message: string, detail?: unknown) => void;
 }
 
@@ -155,10 +168,13 @@ export const HTTP_OPTIONS = {
   onAbandoned: ON_ABANDONED,
   replayHeaders: { check: checkReplayHeaders },
   maxBodyBytes: { check: (value, option) => parseCount(option, value, 0) },
+  lateAnswer: DURATION,
   docs: { check: checkText },
   prefix: PREFIX,
   logger: OBJECT,
   admit: ADMIT,
+  codec: OBJECT,
+  keysInLogs: KEYS_IN_LOGS,
 } satisfies OptionTable<HttpOptions<never>>;
 
 /** What becomes of the options of `idempotency`. */
@@ -173,8 +189,10 @@ export const HTTP_INHERITANCE = {
   remember: 'refused',
   store: 'kept',
   codec: 'kept',
+  pepper: 'kept',
   logger: 'kept',
   admit: 'kept',
+  keysInLogs: 'kept',
 } satisfies InheritanceTable<IdempotencyOptions>;
 
 /** Safe by definition: a duplicate of one does no harm. */
@@ -182,6 +200,7 @@ const NEVER_PROTECTED = ['GET', 'HEAD', 'OPTIONS', 'TRACE'];
 const TOKEN = /^[!#$%&'*+\-.^_`|~A-Za-z0-9]+$/;
 const DEFAULT_METHODS = ['POST', 'PATCH'];
 const DEFAULT_MAX_BODY_BYTES = 1024 * 1024;
+const DEFAULT_LATE_ANSWER_MS = 60_000;
 
 /**
  * The options, checked but for what depends on others: those of a route stand over those of an app.
@@ -216,6 +235,7 @@ export function httpSettings<Req>(where: string, { options, notes }: ReadOptions
   checkScoped(where, settled.requireScope ?? adapter.requiresScope, isNamed);
   notes.forEach(adapter.note);
   return {
+    where,
     adapter,
     policy: policyOf(settled, maxBodyBytes),
     rule: abandonedRule(settled.onAbandoned),
@@ -224,18 +244,26 @@ export function httpSettings<Req>(where: string, { options, notes }: ReadOptions
     header: header.toLowerCase(),
     keepsHeader: headerFilter(settled.replayHeaders ?? []),
     maxBodyBytes,
+    // It was parsed with the other options.
+    lateAnswerMs: Number(settled.lateAnswer ?? DEFAULT_LATE_ANSWER_MS),
     warn: warnThrough(given.logger),
   };
 }
 
-function engineOf({ store, idempotency, logger, admit }: Partial<HttpOptions<never>>): Adapter {
+function engineOf(options: Partial<HttpOptions<never>>): Adapter {
+  const { store, idempotency, logger, codec, keysInLogs, admit } = options;
   if ((store === undefined) === (idempotency === undefined))
     throw invalid('give either store or idempotency');
-  if (store)
-    return adapterOf(createIdempotency({ store, ...(logger && { logger }), ...(admit && { admit }) }));
+  const own = {
+    ...(codec && { codec }),
+    ...(logger && { logger }),
+    ...(keysInLogs && { keysInLogs }),
+    ...(admit && { admit }),
+  };
+  if (store) return adapterOf(createIdempotency({ store, ...own }));
   const adapter = adapterOf(idempotency as Idempotency);
-  if (admit) throw invalid('admit goes with store; idempotency has its own');
-  if (logger) throw invalid('logger goes with store; idempotency has its own');
+  if (Object.keys(own).length > 0)
+    throw invalid('logger, codec, keysInLogs and admit go with store; idempotency has its own');
   return adapter;
 }
 

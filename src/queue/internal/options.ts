@@ -37,6 +37,7 @@ import type { AbandonedRule } from '../../core/record.js';
 import type { LeaseStore } from '../../core/store.js';
 import { adapterOf, createIdempotency } from '../../idempotency.js';
 import { composeNamespace } from '../../keys/index.js';
+import { KEYS_IN_LOGS } from '../../logging.js';
 
 type ReconcileFunction<R> = Extract<OnAbandoned<R>, (attempt: Attempt) => unknown>;
 
@@ -95,6 +96,8 @@ export interface ConsumerOptions<M, R> extends CommonOptions {
    * refuses it: the message comes again after it. @default all are let in
    */
   admit?: IdempotencyOptions['admit'];
+  /** How keys stand in warnings. @default 'plain' */
+  keysInLogs?: IdempotencyOptions['keysInLogs'];
 }
 
 /** The options of a consumer that knows a name and a key by itself. */
@@ -126,6 +129,7 @@ export const CONSUMER_OPTIONS = {
   codec: OBJECT,
   logger: OBJECT,
   admit: ADMIT,
+  keysInLogs: KEYS_IN_LOGS,
 } satisfies OptionTable<ConsumerOptions<never, never>>;
 
 /** What becomes of the options of `idempotency`. */
@@ -139,8 +143,10 @@ export const CONSUMER_INHERITANCE = {
   remember: 'inherited',
   store: 'kept',
   codec: 'kept',
+  pepper: 'kept',
   logger: 'inherited',
   admit: 'kept',
+  keysInLogs: 'inherited',
 } satisfies InheritanceTable<IdempotencyOptions>;
 
 const DEFAULT_RETRY_DELAY_MS = 1_000;
@@ -215,15 +221,16 @@ function withDefaults<M, R>(read: ConsumerOptions<M, R>, { name, key }: OfBroker
 }
 
 function idempotencyOf<M, R>(where: string, options: ConsumerOptions<M, R>): Idempotency {
-  const { idempotency, store, codec, logger, admit } = options;
+  const { idempotency, store, codec, logger, keysInLogs, admit } = options;
   if (!idempotency) {
     if (!store) throw invalid(`${where} needs store, or idempotency: what createIdempotency() made`);
-    return createIdempotency({
-      store,
+    const own = {
       ...(codec && { codec }),
       ...(logger && { logger }),
+      ...(keysInLogs && { keysInLogs }),
       ...(admit && { admit }),
-    });
+    };
+    return createIdempotency({ store, ...own });
   }
   if (store || codec || admit)
     throw invalid(`${where} takes store, codec and admit, or idempotency, which has its own; not both`);

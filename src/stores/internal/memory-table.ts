@@ -9,12 +9,12 @@ export interface TableLimits {
   readonly maxEntriesPerScope: number;
   readonly evict: boolean;
   readonly onEvict: ((address: string) => void) | undefined;
+  /** The store's clock, in whole milliseconds. */
+  readonly nowMs: () => number;
 }
 
-/** The wall clock at the start of the process, moved on by the monotonic one. */
-export function nowMs(): number {
-  return Math.floor(performance.timeOrigin + performance.now());
-}
+/** How many records a write looks at: more than the one that it may add, so that what has expired goes as fast as it came. */
+const SWEPT_BY_A_WRITE = 2;
 
 /**
  * The records of the memory store by address, with room for so many. Where that is used up, the scope gives way that fills
@@ -26,6 +26,8 @@ export class MemoryTable {
   readonly #shares = new Shares();
   /** No record expires before this: spares a full table a look at every record for every claim it refuses. */
   #soonestMs = Infinity;
+  /** Where the sweeping by writes has got to. */
+  #swept: Iterator<[string, Kept]> | undefined;
   #evictions = 0;
 
   constructor(private readonly limits: TableLimits) {}
@@ -40,7 +42,7 @@ export class MemoryTable {
 
   find(address: string): Kept | undefined {
     const found = this.#records.get(address);
-    if (!found || found.expiresAtMs > nowMs()) return found;
+    if (!found || found.expiresAtMs > this.limits.nowMs()) return found;
     this.#drop(address);
     return undefined;
   }
@@ -48,6 +50,7 @@ export class MemoryTable {
   put({ address, scope }: StoreKey, kept: Kept): void {
     this.#records.set(address, kept);
     this.#soonestMs = Math.min(this.#soonestMs, kept.expiresAtMs);
+    this.#sweepSome();
     if (!isBounded(this.limits)) return;
     const isMark = kept.status === 'TOMBSTONE' && kept.token !== NOBODY;
     this.#shares.put(address, scope, mayGo(kept) ? 'settled' : isMark ? 'mark' : 'held');
@@ -83,7 +86,7 @@ export class MemoryTable {
 
   /** Drops what has expired. */
   sweep(): void {
-    const now = nowMs();
+    const now = this.limits.nowMs();
     if (now < this.#soonestMs) return;
     this.#soonestMs = Infinity;
     for (const [address, { expiresAtMs }] of this.#records) {
@@ -96,6 +99,19 @@ export class MemoryTable {
     this.#records.clear();
     this.#shares.clear();
     this.#soonestMs = Infinity;
+  }
+
+  /** A few at a time, round and round: no write pays for all of them, and nothing that expired stays while others are written. */
+  #sweepSome(): void {
+    const now = this.limits.nowMs();
+    if (now < this.#soonestMs) return;
+    for (let looked = 0; looked < SWEPT_BY_A_WRITE; looked++) {
+      this.#swept ??= this.#records.entries();
+      const next = this.#swept.next();
+      if (next.done) return void (this.#swept = undefined);
+      const [address, { expiresAtMs }] = next.value;
+      if (expiresAtMs <= now) this.#drop(address);
+    }
   }
 
   #give({ address, isMark }: { address: string; isMark: boolean }): void {

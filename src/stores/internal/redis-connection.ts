@@ -3,11 +3,14 @@ import { redrawTokens } from '../../core/token.js';
 import {
   createClient,
   isCluster,
+  isSelectRefused,
+  plainAnswer,
   requireScripting,
   socketOf,
   type RedisClient,
   type Socket,
 } from './redis-client.js';
+import { checkUrl } from './redis-options.js';
 import { toRedisError } from './redis-errors.js';
 import { ReplicatedCalls, type Replicas } from './redis-replicas.js';
 import type { Script, ScriptCall } from './redis-script.js';
@@ -109,7 +112,7 @@ export class RedisConnection {
   #answered<R>(client: RedisClient, read: (answer: unknown) => R, answer: unknown): R {
     this.#ended(client);
     if (!this.#greeted) this.#greet(client);
-    return read(answer);
+    return read(plainAnswer(answer));
   }
 
   async #failed<R>(
@@ -202,8 +205,13 @@ export class RedisConnection {
       autoResendUnfulfilledCommands: false,
       retryStrategy: null,
     }).then((client) => {
-      client.on('error', (error) => (this.#lastError = error));
-      client.on('ready', () => {
+      client.on('error', (error) => {
+        this.#lastError = error;
+        // Before a command is sent: records in another database than the one that was asked for would be found by nobody.
+        if (isSelectRefused(error)) socketOf(client)?.destroy();
+      });
+      // Not at 'ready', which may come after a refused SELECT.
+      client.on('connect', () => {
         this.#lastError = undefined;
         this.#readied++;
         redrawTokens();
@@ -217,7 +225,8 @@ export class RedisConnection {
 
   #url(): string | undefined {
     const { url, redis } = this.#options;
-    return url ?? (redis ? undefined : process.env['REDIS_URL'] || DEFAULT_URL);
+    if (url !== undefined || redis) return url;
+    return checkUrl('REDIS_URL', process.env['REDIS_URL'] || DEFAULT_URL);
   }
 
   #greet(client: RedisClient): void {
@@ -287,7 +296,9 @@ export class RedisConnection {
 
 /** Ends a client politely, or else at once: a server that does not answer gets no more than `timeoutMs`. */
 export async function closeClient(client: RedisClient, timeoutMs: number): Promise<void> {
-  if (client.status === 'wait' || client.status === 'end') return client.disconnect();
+  // Not disconnect(): for a socket that is gone already, ioredis would set a timer that keeps the process alive.
+  if (client.status === 'end') return;
+  if (client.status === 'wait') return client.disconnect();
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise((resolve) => (timer = setTimeout(resolve, Math.min(timeoutMs, 500), 'late')));
   const socket = socketOf(client);

@@ -1,0 +1,52 @@
+import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
+
+export type Callback = (error?: Error | null) => void;
+
+/** The arguments of `write` and `end`: (chunk?, encoding?, callback?), each of which may be left out. */
+export function readArguments(args: readonly unknown[]): {
+  chunk: unknown;
+  encoding: BufferEncoding | undefined;
+  callback: Callback | undefined;
+} {
+  const callback = args.find((arg) => typeof arg === 'function') as Callback | undefined;
+  const [chunk, encoding] = args.filter((arg) => typeof arg !== 'function');
+  return { chunk, encoding: (encoding ?? undefined) as BufferEncoding | undefined, callback };
+}
+
+/** Undefined for what can't be written. */
+export function toBytes(chunk: unknown, encoding: BufferEncoding | undefined): Buffer | undefined {
+  if (typeof chunk === 'string') return Buffer.from(chunk, encoding);
+  if (Buffer.isBuffer(chunk)) return chunk;
+  if (chunk instanceof Uint8Array) return Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+  return undefined;
+}
+
+/** Headers as writeHead takes them, by lower-case name. */
+export function namedHeaders(given: unknown): OutgoingHttpHeaders {
+  if (given === undefined) return {};
+  const pairs: [string, OutgoingHttpHeaders[string]][] = [];
+  if (Array.isArray(given)) {
+    const flat = given.flat() as string[];
+    for (let at = 0; at < flat.length; at += 2) pairs.push([flat[at]!, flat[at + 1]]);
+  } else pairs.push(...Object.entries(given as OutgoingHttpHeaders));
+  return Object.fromEntries(pairs.map(([name, value]) => [name.toLowerCase(), value]));
+}
+
+export interface Originals {
+  readonly write: (...args: unknown[]) => boolean;
+  readonly end: (...args: unknown[]) => ServerResponse;
+  readonly writeHead: (...args: unknown[]) => ServerResponse;
+  readonly destroy: (...args: unknown[]) => ServerResponse;
+}
+
+export function originalsOf(res: ServerResponse): Originals {
+  const { write, end, writeHead, destroy } = res as unknown as Originals;
+  const bound = <R>(method: (...args: unknown[]) => R): ((...args: unknown[]) => R) => method.bind(res);
+  return { write: bound(write), end: bound(end), writeHead: bound(writeHead), destroy: bound(destroy) };
+}
+
+/** Node would emit an error that nobody listens to, which ends the process. */
+export function refuseLate(callback: Callback | undefined): false {
+  if (callback) process.nextTick(callback, new Error('write after end'));
+  return false;
+}
