@@ -17,8 +17,10 @@ export class Background {
   readonly #backlog: Backlog;
   #withdrawals = 0;
   #settlings = 0;
-  /** Until when a withdrawal that is pending is worth waiting for. */
-  #patientUntilMs = 0;
+  /** How many of the withdrawals are to be said again, or were. */
+  #seconds = 0;
+  /** The longest deadline of a withdrawal that is pending. */
+  #timeoutMs = 0;
   readonly #onProgress = new Set<() => void>();
 
   constructor(
@@ -38,8 +40,7 @@ export class Background {
     const withdrawal: Withdrawal = { kind: 'withdrawal', ...terms, token, isSecond: false };
     if (!this.#backlog.add(withdrawal)) return this.#emit('given-up', withdrawal, { what: 'withdrawal' });
     this.#withdrawals++;
-    // It may be said twice, a deadline apart.
-    this.#patientUntilMs = Math.max(this.#patientUntilMs, monotonicMs() + 2 * policy.storeTimeoutMs);
+    this.#timeoutMs = Math.max(this.#timeoutMs, policy.storeTimeoutMs);
   }
 
   /**
@@ -58,7 +59,8 @@ export class Background {
 
   /** Resolves when nothing is left to record, and all claims are withdrawn, or were tried for as long as that is worth it. */
   async drained(): Promise<void> {
-    const patienceMs = this.#withdrawals > 0 ? Math.max(0, this.#patientUntilMs - monotonicMs()) : 0;
+    // A second saying comes a deadline after the first.
+    const patienceMs = this.#timeoutMs * (this.#seconds > 0 ? 2 : 1);
     let isOver = false;
     await new Promise<void>((resolve) => {
       const look = () => {
@@ -74,6 +76,11 @@ export class Background {
       this.#onProgress.add(look);
       look();
     });
+  }
+
+  /** A withdrawal has undone nothing, and will be said again. */
+  saysAgain(): void {
+    this.#seconds++;
   }
 
   /** The backlog is done with it. */
@@ -104,7 +111,10 @@ export class Background {
     if (errand.kind === 'settling') {
       this.#settlings--;
       this.onSettled?.(errand.key, errand.lease.token);
-    } else if (--this.#withdrawals === 0) this.#patientUntilMs = 0;
+    } else {
+      if (errand.isSecond) this.#seconds--;
+      if (--this.#withdrawals === 0) this.#timeoutMs = 0;
+    }
     for (const look of this.#onProgress) look();
   }
 

@@ -46,7 +46,7 @@ const MAX_REFUSALS = 8;
 /** A withdrawal is said again after its deadline, or this, if that is shorter: by then its mark in the store is gone. */
 const LONGEST_AGAIN_MS = 60_000;
 /** What falls due within so long goes together. */
-const GRAIN_MS = 50;
+const GRAIN_MS = 10;
 /** What an unrecorded outcome takes beside its texts: its lease, its key, its place in tables. */
 const ENTRY_BYTES = 2_000;
 
@@ -208,6 +208,7 @@ export class Backlog {
   }
 
   #sayAgain(errand: Withdrawal): void {
+    errand.owner.saysAgain();
     this.#later.set(errand, monotonicMs() + Math.min(errand.timeoutMs, LONGEST_AGAIN_MS));
     this.#wait();
   }
