@@ -7,6 +7,7 @@ import {
   COMMON_OPTIONS,
   FIXED_SCOPE,
   LEASE_STORE,
+  NAME,
   ON_ABANDONED,
   PAYLOAD,
   PEPPER,
@@ -19,7 +20,7 @@ import { KEYS_IN_LOGS } from './logging.js';
 /** Of `get()` and `resolve()`. */
 export const PLACE_OPTIONS = {
   prefix: PREFIX,
-  name: ANY,
+  name: NAME,
   scope: FIXED_SCOPE,
 } satisfies OptionTable<Namespaced>;
 

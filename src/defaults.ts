@@ -1,5 +1,14 @@
 /** The composition root: the only file that may import stores and faces together. */
-import { ANY, BOOLEAN, invalid, OBJECT, readOptions, show, type OptionTable } from './core/check.js';
+import {
+  ANY,
+  BOOLEAN,
+  FUNCTION,
+  invalid,
+  OBJECT,
+  readOptions,
+  show,
+  type OptionTable,
+} from './core/check.js';
 import { ADMIT, LEASE_STORE } from './core/options.js';
 import { isIdempotencyStore, isLeaseStore, type LeaseStore } from './core/store.js';
 import type { IdempotencyOptions } from './api.js';
@@ -29,7 +38,7 @@ export const MIDDLEWARE_OPTIONS = {
   ...TASK_DEFAULTS,
   redis: ANY,
   store: LEASE_STORE,
-  Result: ANY,
+  Result: FUNCTION,
   requireScope: BOOLEAN,
   codec: OBJECT,
   logger: OBJECT,
@@ -56,6 +65,10 @@ export class IdempotencyMiddleware extends TaskMiddleware {
       notes.push(note),
     );
     const { redis, store, Result, requireScope, codec, logger, keysInLogs, admit, ...defaults } = options;
+    if (store && redis !== undefined)
+      throw invalid(
+        'IdempotencyMiddleware takes redis or store, not both: they are two places for the records',
+      );
     const ownStore = store ? undefined : new RedisStore(redis);
     const idempotency = createIdempotency({
       store: store ?? (ownStore as RedisStore),

@@ -6,6 +6,7 @@ import {
   parseDuration,
   show,
   something,
+  TEXT,
   type InheritanceTable,
   type Option,
   type OptionTable,
@@ -197,7 +198,9 @@ export const ON_ABANDONED: Option = { check: (value) => (abandonedRule(value), v
 export const SIGNAL: Option = { check: (value) => (checkSignal(value), value) };
 
 /** Stands first in every address. */
-export const PREFIX: Option = { check: (value) => value, refusesUndefined: 'INVALID_OPTIONS' };
+export const PREFIX: Option = { ...TEXT, refusesUndefined: 'INVALID_OPTIONS' };
+/** The operation. Nothing else may stand for "that of the instance", or "the default", but undefined. */
+export const NAME: Option = TEXT;
 /** Whose keys these are; its characters are checked with the whole address. */
 export const SCOPE: Option = { check: checkScope, refusesUndefined: 'INVALID_OPTIONS' };
 /** A scope that is no function. */

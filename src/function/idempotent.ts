@@ -1,7 +1,7 @@
 import type { Attempt } from '../core/attempt.js';
-import { ANY, FUNCTION, invalid, show, type Option, type OptionTable } from '../core/check.js';
+import { FUNCTION, invalid, show, type Option, type OptionTable } from '../core/check.js';
 import type { Stats } from '../core/events.js';
-import { FIXED_SCOPE, KEY, PAYLOAD, SIGNAL } from '../core/options.js';
+import { FIXED_SCOPE, KEY, NAME, PAYLOAD, SIGNAL } from '../core/options.js';
 import { newToken } from '../core/token.js';
 import { keyFrom, perform } from './call.js';
 import { instanceOf, tallyOf, warnOfNamesakes, warnOnce, type FunctionParts } from './instances.js';
@@ -57,7 +57,7 @@ export const IDEMPOTENT_OPTIONS = {
   execute: WORK,
   key: KEY,
   keyGenerator: FUNCTION,
-  name: ANY,
+  name: NAME,
   scope: FIXED_SCOPE,
   payload: PAYLOAD,
   signal: SIGNAL,

@@ -1,7 +1,7 @@
-import { ANY, FUNCTION, invalid, show, something, type OptionTable } from '../core/check.js';
+import { FUNCTION, invalid, show, something, type OptionTable } from '../core/check.js';
 import { UsageError } from '../core/errors.js';
 import type { Stats } from '../core/events.js';
-import { checkScoped, DEFAULT_PREFIX, SCOPE } from '../core/options.js';
+import { checkScoped, DEFAULT_PREFIX, NAME, SCOPE } from '../core/options.js';
 import { composeNamespace, hashKey } from '../keys/index.js';
 import { keyFrom, perform } from './call.js';
 import { instanceOf, tallyOf, warnOfNamesakes, warnOnce, type FunctionParts } from './instances.js';
@@ -69,7 +69,7 @@ interface LooseOptions extends FunctionOptions<unknown> {
 export const MAKE_IDEMPOTENT_OPTIONS = {
   ...FUNCTION_OPTIONS,
   key: { ...FUNCTION, refusesUndefined: 'INVALID_KEY' },
-  name: ANY,
+  name: NAME,
   scope: SCOPE,
   payload: { ...FUNCTION, refusesUndefined: 'INVALID_OPTIONS' },
   signal: FUNCTION,

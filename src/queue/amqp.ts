@@ -1,7 +1,6 @@
 import { invalid, messageOf } from '../core/check.js';
 import { CLOSE_TIMEOUT_MS } from '../core/options.js';
 import { unrefTimeout } from '../core/timers.js';
-import { adapterOf } from '../idempotency.js';
 import { warnThrough, type Logger } from '../logging.js';
 import { makeConsumer, type Closable, type Consumer } from './internal/consume.js';
 import type { Delivery } from './internal/delivery.js';
@@ -68,11 +67,7 @@ export async function consumeIdempotently<M extends AmqpMessage, R>(
         throw invalid(`${where} needs maxAttempts: then a message goes to the dead letters`);
     },
   });
-  const consumption = new Consumption(
-    channel,
-    consume,
-    options.logger ?? adapterOf(consume.idempotency).given.logger,
-  );
+  const consumption = new Consumption(channel, consume, consume.logger);
   const { consumerTag } = await channel.consume(queue, (message) => consumption.take(message));
   const { idempotency } = consume;
   let closed: Promise<void> | undefined;

@@ -150,7 +150,8 @@ export class KeyValueStore implements LeaseStore {
       if (written || raw === undefined || raw === null) return { raw, kept: written };
       return { raw, kept: fromRecord(key, raw) };
     } catch (error) {
-      const isUnreadable = error instanceof StoreError && error.code === 'CORRUPT_RECORD';
+      const isUnreadable =
+        error instanceof StoreError && (error.code === 'CORRUPT_RECORD' || error.code === 'RECORD_TOO_NEW');
       if (!repair || !isUnreadable) throw error;
       return { raw, kept: repair(key, momentAt(Date.now(), 0)) };
     }

@@ -14,6 +14,8 @@ import {
   abandonedRule,
   COMMON_INHERITANCE,
   COMMON_OPTIONS,
+  KEY,
+  NAME,
   ON_ABANDONED,
   REMEMBER,
   resolvePolicy,
@@ -73,6 +75,7 @@ export const TASK_DEFAULTS = {
 const KEY_OF_TASK: Option = {
   check: (value, option) => {
     if (typeof value === 'string' || typeof value === 'function') return value;
+    KEY.check(value, option);
     throw invalid(`${option} is ${show(value)}: give a string, or a function of the task`);
   },
 };
@@ -87,7 +90,7 @@ const PAYLOAD_OF_TASK: Option = {
 export const TASK_OPTIONS = {
   ...TASK_DEFAULTS,
   key: { ...KEY_OF_TASK, refusesUndefined: 'INVALID_KEY' },
-  name: ANY,
+  name: NAME,
   payload: PAYLOAD_OF_TASK,
 } satisfies OptionTable<TaskOptions>;
 

@@ -24,6 +24,10 @@ export class FaultyStore implements LeaseStore {
 
   constructor(private readonly inner: LeaseStore) {}
 
+  get requiresScope(): boolean {
+    return this.inner.requiresScope === true;
+  }
+
   /** Every command from now on is lost and never answered, as with a process that was killed. */
   cut(): void {
     const lost: Fault = () => new Promise(() => undefined);

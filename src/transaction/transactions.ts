@@ -4,7 +4,6 @@ import type { IdempotencyOptions, RunOptions } from '../api.js';
 import { RunningAttempt, type Attempt } from '../core/attempt.js';
 import { isIdempotencyError, StoreError, UsageError, type IdempotencyError } from '../core/errors.js';
 import {
-  ANY,
   BOOLEAN,
   inherit,
   OBJECT,
@@ -18,6 +17,7 @@ import {
   COMMON_INHERITANCE,
   COMMON_OPTIONS,
   FIXED_SCOPE,
+  NAME,
   ON_ABANDONED,
   PAYLOAD,
   PEPPER,
@@ -81,7 +81,7 @@ const { onStoreError: _3, storeTimeout: _4, ...COMMON_INHERITED } = COMMON_INHER
 const SHARED = {
   ...COMMON,
   prefix: PREFIX,
-  name: ANY,
+  name: NAME,
   scope: FIXED_SCOPE,
   remember: REMEMBER,
 };

@@ -184,7 +184,8 @@ export const HTTP_INHERITANCE = {
   // A record belongs to a route.
   name: 'replaced',
   scope: 'combined',
-  requireScope: 'kept',
+  // True in one of the two is enough.
+  requireScope: 'combined',
   // The instance's is asked about what work throws, the one here about the status of an answer.
   remember: 'refused',
   store: 'kept',
@@ -232,7 +233,7 @@ export function httpSettings<Req>(where: string, { options, notes }: ReadOptions
     maxBodyBytes = DEFAULT_MAX_BODY_BYTES,
   } = settled;
   const isNamed = scope === 'shared' ? given.scope : scope;
-  checkScoped(where, settled.requireScope ?? adapter.requiresScope, isNamed);
+  checkScoped(where, settled.requireScope || adapter.requiresScope, isNamed);
   notes.forEach(adapter.note);
   return {
     where,

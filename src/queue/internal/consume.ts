@@ -2,7 +2,7 @@ import type { Idempotency } from '../../api.js';
 import { messageOf, show, something } from '../../core/check.js';
 import { isIdempotencyError, UsageError } from '../../core/errors.js';
 import type { Answer } from '../../core/outcome.js';
-import { inLogs, warnThrough } from '../../logging.js';
+import { inLogs, warnThrough, type Logger } from '../../logging.js';
 import { reconcileOf, workOf } from '../../translate.js';
 import { afterRefusal, deliveryOf, type Delivery, type Terms } from './delivery.js';
 import { consumerSettings, type ConsumerOptions, type OfBroker } from './options.js';
@@ -22,6 +22,11 @@ export interface Closable {
   close(): Promise<void>;
 }
 
+/** For the adapters: with the logger that its options came to. */
+interface LoggingConsumer<M, R> extends Consumer<M, R> {
+  readonly logger: Logger | undefined;
+}
+
 /**
  * @param where whose options these are, for messages
  * @throws UsageError INVALID_OPTIONS
@@ -30,7 +35,7 @@ export function makeConsumer<M, R>(
   where: string,
   given: ConsumerOptions<M, R>,
   broker: OfBroker<M> = {},
-): Consumer<M, R> {
+): LoggingConsumer<M, R> {
   const settings = consumerSettings(where, given, broker);
   const { options, idempotency, adapter, isOwn, policy, rule, remember, retryDelayMs } = settings;
   const { handler, onAbandoned: reconcile } = options;
@@ -74,7 +79,7 @@ export function makeConsumer<M, R>(
     }
   };
   const close = async () => (isOwn ? idempotency.close() : undefined);
-  return Object.assign(consume, { idempotency, close });
+  return Object.assign(consume, { idempotency, close, logger: options.logger });
 }
 
 /**

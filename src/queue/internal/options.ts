@@ -22,6 +22,7 @@ import {
   COMMON_OPTIONS,
   DEFAULT_PREFIX,
   LEASE_STORE,
+  NAME,
   ON_ABANDONED,
   PREFIX,
   REMEMBER,
@@ -37,7 +38,7 @@ import type { AbandonedRule } from '../../core/record.js';
 import type { LeaseStore } from '../../core/store.js';
 import { adapterOf, createIdempotency } from '../../idempotency.js';
 import { composeNamespace } from '../../keys/index.js';
-import { KEYS_IN_LOGS } from '../../logging.js';
+import { KEYS_IN_LOGS, warnThrough } from '../../logging.js';
 
 type ReconcileFunction<R> = Extract<OnAbandoned<R>, (attempt: Attempt) => unknown>;
 
@@ -115,7 +116,7 @@ export const CONSUMER_OPTIONS = {
   ...COMMON_OPTIONS,
   store: LEASE_STORE,
   idempotency: ANY,
-  name: ANY,
+  name: { check: (value, option) => (typeof value === 'function' ? value : NAME.check(value, option)) },
   key: { ...OF_MESSAGE, refusesUndefined: 'INVALID_KEY' },
   handler: { ...OF_MESSAGE, isRequired: true },
   prefix: PREFIX,
@@ -139,7 +140,8 @@ export const CONSUMER_INHERITANCE = {
   // A queue's, or the one that must be given.
   name: 'replaced',
   scope: 'inherited',
-  requireScope: 'inherited',
+  // True in one of the two is enough.
+  requireScope: 'combined',
   remember: 'inherited',
   store: 'kept',
   codec: 'kept',
@@ -200,10 +202,15 @@ export function consumerSettings<M, R>(
   } = options;
   OF_MESSAGE.check(key, 'key');
   broker.check?.(options);
-  if (typeof name !== 'function')
-    composeNamespace({ prefix, name, scope: typeof scope === 'function' ? undefined : scope });
-  checkScoped(where, options.requireScope ?? adapter.requiresScope, scope);
-  notes.forEach(adapter.note);
+  // Whatever is known by now: later it would cost messages.
+  composeNamespace({
+    prefix,
+    name: typeof name === 'function' ? 'of-message' : name,
+    scope: typeof scope === 'function' ? undefined : scope,
+  });
+  checkScoped(where, options.requireScope || adapter.requiresScope, scope);
+  const warn = warnThrough(options.logger);
+  for (const note of notes) warn(`twiceshy: ${note}`);
   return {
     options,
     idempotency,

@@ -66,7 +66,7 @@ const told = (hits = `'${NOT_COUNTED}'`): string =>
 
 /** Where the steps begin, and the steps with their end: an upper-case flag says that there are some. */
 const STEPS = `
-local function bodyAt(v) return ${FIXED_LENGTH + 1}+tonumber(${f('extra')}) end
+local function bodyAt(v) return ${FIXED_LENGTH + 1}+(tonumber(${f('extra')}) or 0) end
 local function stepsOf(v)
   if not string.find(${f('body')},'%u') then return '' end
   local at=bodyAt(v)
@@ -91,13 +91,13 @@ local widths={${Object.entries(TAGS)
 local function extrasOf(v,drop)
   local at=${FIXED_LENGTH + 1}
   if ${f('ended')}~='-' then at=${PREVIOUS[1] + 1} end
-  local last=${FIXED_LENGTH}+tonumber(${f('extra')})
+  local last=${FIXED_LENGTH}+(tonumber(${f('extra')}) or 0)
   local kept,started,created='','S'..sub(${f('fence')},1,13),nil
   while at<=last do
     local tag=sub(v,at,at)
     local width=widths[tag] or 0
     local to=at+width
-    if width==0 then to=at+${LENGTH_DIGITS}+tonumber(sub(v,at+1,at+${LENGTH_DIGITS})) end
+    if width==0 then to=at+${LENGTH_DIGITS}+(tonumber(sub(v,at+1,at+${LENGTH_DIGITS})) or last) end
     if tag=='C' then created=sub(v,at,to) end
     if tag=='S' then started=sub(v,at,to)
     elseif not string.find(drop,tag,1,true) then kept=kept..sub(v,at,to) end
