@@ -1,6 +1,7 @@
 import { enterAttempt, holdsKey } from './attempt.js';
 import type { FaceOperation, IdempotencyOptions, IdempotencyRecord } from './api.js';
 import { createCodec, DroppedMembers, type Codec } from './codec/index.js';
+import { Admission } from './core/admission.js';
 import { Background } from './core/background.js';
 import { callStore } from './core/calls.js';
 import { ignoreRejection } from './core/check.js';
@@ -94,6 +95,7 @@ export class Adapter {
       onDuplicate: operation.onDuplicate,
       onAbandoned: operation.onAbandoned,
       notes: operation.notes,
+      asked: this.given.admit && { payloadBytes: bytesOf(payload), ...operation.asked },
       onStart: operation.onStart,
       work: operation.work,
       reconcile: operation.reconcile,
@@ -207,15 +209,22 @@ export class Adapter {
   }
 
   #parts(): EngineParts {
-    const { store } = this.given;
+    const { store, admit } = this.given;
     return {
       store,
       events: this.events,
-      background: new Background(),
+      background: new Background(store, this.events),
+      admission: admit && new Admission(admit),
       encode: (outcome, of) => this.encode(outcome, of),
       decode: (text) => this.codec.decode(text),
       deriveKey: derivedKey,
       enter: (attempt, key, run) => enterAttempt(attempt, store, key, run),
     };
   }
+}
+
+/** The size of a payload, where it takes no work to know. */
+function bytesOf(payload: unknown): number | undefined {
+  if (typeof payload === 'string') return Buffer.byteLength(payload);
+  return payload instanceof Uint8Array ? payload.byteLength : undefined;
 }

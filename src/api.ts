@@ -1,5 +1,6 @@
 /** What users of the neutral API give and get. */
 import type { CodecOptions } from './codec/index.js';
+import type { Admit } from './core/admission.js';
 import type { Attempt } from './core/attempt.js';
 import type { EventName, Listener, Stats } from './core/events.js';
 import type { Operation } from './core/operation.js';
@@ -55,6 +56,11 @@ export interface IdempotencyOptions extends CommonOptions, Namespaced {
   pepper?: string;
   /** Any subset of debug, info, warn, error. @default warnings go to process.emitWarning */
   logger?: Logger;
+  /**
+   * Asked before each call, duplicates included, whether it is let in: `false`, or in how many milliseconds to come again,
+   * refuses it with LIMITED. {@link inFlightPerScope} and {@link waitersPerKey} make such functions. @default all are let in
+   */
+  admit?: Admit;
   /**
    * How keys stand in what goes to the logger, or to the process as a warning. `'hash'`: the first 16 hex digits of their
    * SHA-256. Events, callbacks and errors of the caller have them as they are. @default 'plain'

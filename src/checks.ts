@@ -3,6 +3,7 @@ import type { IdempotencyOptions, Namespaced, RunOptions } from './api.js';
 import { ANY, BOOLEAN, checkNames, invalid, OBJECT, show, type OptionTable } from './core/check.js';
 import { isEventName } from './core/events.js';
 import {
+  ADMIT,
   COMMON_OPTIONS,
   FIXED_SCOPE,
   LEASE_STORE,
@@ -47,6 +48,7 @@ export const INSTANCE_OPTIONS = {
   codec: OBJECT,
   pepper: PEPPER,
   logger: OBJECT,
+  admit: ADMIT,
   keysInLogs: KEYS_IN_LOGS,
 } satisfies OptionTable<IdempotencyOptions>;
 

@@ -9,7 +9,7 @@ import {
   show,
   type OptionTable,
 } from './core/check.js';
-import { LEASE_STORE } from './core/options.js';
+import { ADMIT, LEASE_STORE } from './core/options.js';
 import { isIdempotencyStore, isLeaseStore, type LeaseStore } from './core/store.js';
 import type { IdempotencyOptions } from './api.js';
 import { createIdempotent } from './function/idempotent.js';
@@ -25,7 +25,7 @@ import { TaskMiddleware } from './task/middleware.js';
 import { TASK_DEFAULTS, type TaskDefaults } from './task/options.js';
 
 export type IdempotencyMiddlewareOptions = TaskDefaults &
-  Pick<IdempotencyOptions, 'requireScope' | 'codec' | 'logger' | 'keysInLogs'> & {
+  Pick<IdempotencyOptions, 'requireScope' | 'codec' | 'logger' | 'keysInLogs' | 'admit'> & {
     /** A URL, an ioredis client, or RedisStore's options. @default process.env.REDIS_URL || 'redis://localhost:6379' */
     redis?: ConstructorParameters<typeof RedisStore>[0];
     /** Any store, in the place of Redis. */
@@ -42,6 +42,7 @@ export const MIDDLEWARE_OPTIONS = {
   requireScope: BOOLEAN,
   codec: OBJECT,
   logger: OBJECT,
+  admit: ADMIT,
   keysInLogs: KEYS_IN_LOGS,
 } satisfies OptionTable<IdempotencyMiddlewareOptions>;
 
@@ -63,7 +64,7 @@ export class IdempotencyMiddleware extends TaskMiddleware {
     const options = readOptions('IdempotencyMiddleware', MIDDLEWARE_OPTIONS, given, (note) =>
       notes.push(note),
     );
-    const { redis, store, Result, requireScope, codec, logger, keysInLogs, ...defaults } = options;
+    const { redis, store, Result, requireScope, codec, logger, keysInLogs, admit, ...defaults } = options;
     if (store && redis !== undefined)
       throw invalid(
         'IdempotencyMiddleware takes redis or store, not both: they are two places for the records',
@@ -74,6 +75,7 @@ export class IdempotencyMiddleware extends TaskMiddleware {
       ...(requireScope && { requireScope }),
       ...(codec && { codec }),
       ...(logger && { logger }),
+      ...(admit && { admit }),
       ...(keysInLogs && { keysInLogs }),
     });
     const adapter = adapterOf(idempotency);

@@ -33,6 +33,7 @@ export const RUN_INHERITANCE = {
   codec: 'kept',
   pepper: 'kept',
   logger: 'kept',
+  admit: 'kept',
   keysInLogs: 'kept',
 } satisfies InheritanceTable<IdempotencyOptions>;
 

@@ -7,6 +7,13 @@ export {
   makeIdempotent,
   type IdempotencyMiddlewareOptions,
 } from './defaults.js';
+export {
+  inFlightPerScope,
+  waitersPerKey,
+  type Admit,
+  type Admitted,
+  type AdmitFacts,
+} from './core/admission.js';
 export { createIdempotency } from './idempotency.js';
 export type {
   Idempotency,
@@ -27,6 +34,7 @@ export {
   DuplicateError,
   IdempotencyError,
   isIdempotencyError,
+  LimitError,
   OutcomeError,
   StoreError,
   UsageError,

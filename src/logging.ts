@@ -16,10 +16,17 @@ export const droppedMembers = ({ paths = [] }: EventDetail) =>
   'error without them, unless codec.errors.keep names them';
 
 /** The events that somebody should hear of, in words. */
-const WARNINGS: Partial<Record<EventName, (detail: EventDetail) => string>> = {
+const WARNINGS: Partial<Record<EventName, (detail: EventDetail) => string | undefined>> = {
   'lease-lost': () => 'lost its lease while it ran; another attempt may run it',
   unrecorded: () => 'ended, and the store could not be told in time; recording goes on in the background',
   superseded: () => 'ended, and its outcome was refused: a newer attempt or a person holds the record',
+  // A lost withdrawal blocks the key until the lease ends, and no longer; an outage may bring many of them.
+  'given-up': ({ what }) =>
+    what === 'outcome'
+      ? 'ended, and the store is not told: too many outcomes wait for it, or it was away for too long'
+      : what === 'value'
+        ? 'ended, and will be recorded without its value: too many outcomes wait for the store'
+        : undefined,
   unprotected: () => 'runs unprotected: the store could not be asked, and onStoreError is "run"',
   'dropped-members': droppedMembers,
   'no-value': (detail) =>
@@ -82,7 +89,8 @@ export function reportEvents(logger: Logger | undefined, tally?: Tally, keys?: K
   for (const [event, words] of Object.entries(WARNINGS)) {
     events.on(event as EventName, (told) => {
       const detail = inLogs(told, keys);
-      warn(`twiceshy: ${detail.name} "${detail.key}" ${words(detail)}`, detail);
+      const said = words(detail);
+      if (said !== undefined) warn(`twiceshy: ${detail.name} "${detail.key}" ${said}`, detail);
     });
   }
   return events;

@@ -224,6 +224,116 @@ describe('G8: nothing hangs, nothing is left behind', () => {
   });
 });
 
+describe('what an outage leaves to do is bounded', () => {
+  const unavailable = (more: object) => new StoreError('STORE_UNAVAILABLE', 'refused', more);
+
+  test('a claim that was certainly never sent is not withdrawn', async () => {
+    const { process } = world();
+    const one = process({ storeTimeout: 50 });
+    one.faulty.faults.claim = () => {
+      throw unavailable({ transient: true, neverSent: true });
+    };
+    expect(await errorOf(one.run('k', () => 1))).toMatchObject({ code: 'STORE_UNAVAILABLE' });
+    await one.close();
+    expect(one.faulty.calls).toMatchObject({ release: 0 });
+    expect(one.faulty.calls.claim).toBeGreaterThan(1);
+  });
+
+  test('but one of which any sending may have arrived is', async () => {
+    const { process } = world();
+    const one = process({ storeTimeout: 50 });
+    let sent = 0;
+    one.faulty.faults.claim = () => {
+      throw unavailable({ transient: true, neverSent: sent++ > 0 });
+    };
+    await errorOf(one.run('k', () => 1));
+    await one.close();
+    expect(one.faulty.calls.release).toBeGreaterThan(0);
+  });
+
+  test('one errand is tried for all, and nothing is lost when the store is back', async () => {
+    const { process, store } = world();
+    const one = process({ storeTimeout: 40 });
+    one.faulty.faults.claim = (moment) => (moment === 'answered' ? never() : undefined);
+    let atOnce = 0;
+    let most = 0;
+    one.faulty.faults.release = async () => {
+      most = Math.max(most, ++atOnce);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      atOnce--;
+      throw storeDown();
+    };
+    const calls = Array.from({ length: 300 }, (_, n) => errorOf(one.run(`k${n}`, () => 1)));
+    await Promise.all(calls);
+    await nextTries(one, 4);
+    most = atOnce;
+    const before = one.faulty.calls.release;
+    await nextTries(one, 4);
+    expect(one.faulty.calls.release - before).toBeLessThan(20);
+    expect(most).toBeLessThanOrEqual(1);
+    one.faulty.heal();
+    for (let n = 0; n < 300; n++)
+      while (await store.read(placeOf(`k${n}`))) await new Promise((resolve) => setTimeout(resolve, 5));
+  });
+
+  async function nextTries(one: ReturnType<ReturnType<typeof world>['process']>, more: number) {
+    const until = one.faulty.calls.release + more;
+    while (one.faulty.calls.release < until) await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+
+  test('10,000 withdrawals are kept, and each one more is an event', async () => {
+    const { process } = world();
+    const one = process({ storeTimeout: 40 });
+    one.faulty.faults.release = down;
+    one.faulty.faults.claim = () => {
+      throw unavailable({ transient: false });
+    };
+    const told = nextEvent(one, 'given-up');
+    for (let n = 0; n < 10_010; n++) await errorOf(one.run(`k${n}`, () => 1));
+    expect(await told).toMatchObject({ name: 'charge', key: 'k10000', what: 'withdrawal' });
+    expect(one.stats().givenUp).toBe(10);
+    one.faulty.heal();
+    await one.close();
+  });
+
+  test('64 MB of outcomes are kept; then they are kept without their value (G7 holds: none runs again)', async () => {
+    const { process } = world();
+    const one = process({ storeTimeout: 20, maxResultBytes: 8 * 2 ** 20 });
+    one.faulty.faults.settle = () => {
+      throw unavailable({ transient: false });
+    };
+    const told = nextEvent(one, 'given-up');
+    const large = 'x'.repeat(7 * 2 ** 20);
+    for (let n = 0; n < 10; n++)
+      await expect(one.run(`k${n}`, () => large)).resolves.toHaveLength(large.length);
+    expect(await told).toMatchObject({ key: 'k9', what: 'value' });
+    await expect(one.run('k8', () => 'twice')).resolves.toHaveLength(large.length);
+    expect(await errorOf(one.run('k9', () => 'twice'))).toMatchObject({ code: 'RESULT_UNAVAILABLE' });
+    one.faulty.heal();
+    await one.close();
+    expect(one.stats()).toMatchObject({ recordedLate: 10, givenUp: 1 });
+    expect(await errorOf(process().run('k9', () => 'twice'))).toMatchObject({ code: 'RESULT_UNAVAILABLE' });
+  });
+
+  test('an outcome that the store refuses does not hold up the others', async () => {
+    const { process, store } = world();
+    const one = process({ storeTimeout: 50 });
+    one.faulty.faults.settle = down;
+    await Promise.all(['a', 'b', 'c'].map((key) => one.run(key, () => key)));
+    const settle = one.faulty.settle.bind(one.faulty);
+    one.faulty.settle = (key, ...rest) => {
+      if (key.key === 'a') throw unavailable({ transient: false });
+      return settle(key, ...rest);
+    };
+    one.faulty.heal();
+    while (one.stats().recordedLate < 2) await new Promise((resolve) => setTimeout(resolve, 5));
+    expect((await store.read(placeOf('c')))?.status).toBe('COMPLETED');
+    one.faulty.settle = settle;
+    await one.close();
+    expect((await store.read(placeOf('a')))?.status).toBe('COMPLETED');
+  });
+});
+
 describe('store failure policy', () => {
   test('throw (the default): the work does not run', async () => {
     const { process } = world();

@@ -166,6 +166,8 @@ export const EFFECTS: Readonly<Record<string, Effect>> = {
     see: ({ settled }) => settled?.payload,
   },
   maxBodyBytes: { values: () => [1, 1_000], see: ({ settled }) => settled?.payload },
+  ttlOf: { values: () => [() => '1h', () => '2h'], see: ({ settled }) => settled?.retentionMs },
+  admit: { values: () => [() => true, () => false], see: ({ runs }) => runs },
   docs: { values: () => ['https://a', 'https://b'], headers: {}, see: ({ answer }) => answer },
 };
 

@@ -286,6 +286,7 @@ const CONSUMER = {
 } as const;
 /** A middleware has no option for what its tasks can't be given otherwise. */
 const OF_MIDDLEWARE = {
+  admit: 'kept',
   keysInLogs: 'kept',
   redis: 'kept',
   store: 'kept',

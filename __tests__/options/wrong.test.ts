@@ -55,7 +55,11 @@ describe.each(Object.entries(FACES))('%s', (_, face) => {
       // Where several are given, one of them is too many.
       const isAlone =
         where === 'inner' &&
-        (name === 'store' || name === 'codec' || name === 'logger' || name === 'keysInLogs');
+        (name === 'store' ||
+          name === 'codec' ||
+          name === 'logger' ||
+          name === 'keysInLogs' ||
+          name === 'admit');
       refusal(name, await observe(face, { [where]: { [name]: value }, isAlone }));
     }
   });

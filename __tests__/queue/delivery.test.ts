@@ -50,6 +50,7 @@ describe('the table from answers to deliveries', () => {
     CONCURRENT_REQUEST: { action: 'retry', delayMs: 20_000, failed: false },
     IDEMPOTENCY_TIMEOUT: { action: 'retry', delayMs: 20_000, failed: false },
     LEASE_LOST: { action: 'retry', delayMs: 20_000, failed: false },
+    LIMITED: { action: 'retry', delayMs: 1_000, failed: false },
     STORE_UNAVAILABLE: { action: 'retry', delayMs: 1_000, failed: false },
     RECORD_TOO_NEW: { action: 'retry', delayMs: 1_000, failed: false },
     IN_DOUBT: { action: 'drop' },

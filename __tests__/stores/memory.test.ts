@@ -294,7 +294,7 @@ describe('cleanup', () => {
 
 describe('bad input', () => {
   test.each([
-    [{ maxEntry: 5 }, /no option "maxEntry"; it has maxEntries, evict, onEvict/],
+    [{ maxEntry: 5 }, /no option "maxEntry"; it has maxEntries, maxEntriesPerScope, evict, onEvict/],
     [{ maxEntries: 0 }, /maxEntries is 0.*at least 1/],
     [{ maxEntries: 1.5 }, /maxEntries is 1.5/],
     [{ maxEntries: NaN }, /maxEntries is NaN/],
@@ -316,5 +316,73 @@ describe('bad input', () => {
     const call = () => store.startCleanup(interval as number);
     expect(call).toThrow(expect.objectContaining({ code: 'INVALID_OPTIONS' }));
     expect(call).toThrow(/milliseconds as a number/);
+  });
+});
+
+describe('a scope is held to its share', () => {
+  const request = (): ClaimRequest => ({
+    ...{ token: newToken(), replacing: undefined, leaseMs: 60_000, unsettledRetentionMs: 60_000 },
+    ...{ onAbandoned: 'retry', fingerprint: undefined },
+  });
+  const of = (scope: string, name: string): StoreKey => ({ ...keyAt(`${scope}:${name}`, 'abcdef'), scope });
+  const run = async (store: InMemoryStore, key: StoreKey) => {
+    const terms = request();
+    const answer = await store.claim(key, terms);
+    if (answer.kind === 'acquired') await store.settle(key, { ...terms, ...answer.grant }, DONE);
+  };
+  const holds = async (store: InMemoryStore, key: StoreKey) => (await store.read(key)) !== undefined;
+
+  test('who fills the store with made-up keys drops records of its own, and nobody else', async () => {
+    const evicted: string[] = [];
+    const store = new InMemoryStore({ maxEntries: 10, evict: true, onEvict: (at) => void evicted.push(at) });
+    await run(store, of('victim', 'order-1'));
+    for (let n = 0; n < 50; n++) await run(store, of('mallory', `${n}`));
+    expect(await holds(store, of('victim', 'order-1'))).toBe(true);
+    expect(evicted.slice(0, 2)).toEqual(['mallory:0', 'mallory:1']);
+    await run(store, of('victim', 'order-2'));
+    expect(await holds(store, of('victim', 'order-1'))).toBe(true);
+    expect(evicted.every((address) => address.startsWith('mallory:'))).toBe(true);
+    expect(store.size).toBe(10);
+  });
+
+  test('maxEntriesPerScope: LIMITED for the scope that has used up its share, and for no other', async () => {
+    const store = new InMemoryStore({ maxEntriesPerScope: 2 });
+    for (const name of ['a', 'b']) await run(store, of('mallory', name));
+    expect(await errorOf(store.claim(of('mallory', 'c'), request()))).toMatchObject({ code: 'LIMITED' });
+    expect(await store.claim(of('mallory', 'a'), request())).toMatchObject({ kind: 'existing' });
+    expect(await store.claim(of('victim', 'c'), request())).toMatchObject({ kind: 'acquired' });
+  });
+
+  test('maxEntriesPerScope with evict: the least recently used of the scope goes', async () => {
+    const store = new InMemoryStore({ maxEntriesPerScope: 2, evict: true });
+    await run(store, of('victim', 'a'));
+    for (const name of ['a', 'b']) await run(store, of('mallory', name));
+    await store.claim(of('mallory', 'a'), request());
+    await run(store, of('mallory', 'c'));
+    expect(await holds(store, of('mallory', 'a'))).toBe(true);
+    expect(await holds(store, of('mallory', 'b'))).toBe(false);
+    expect(await holds(store, of('victim', 'a'))).toBe(true);
+  });
+
+  test('a released claim gives its place back', async () => {
+    const store = new InMemoryStore({ maxEntriesPerScope: 1 });
+    const terms = request();
+    await store.claim(of('a', 'x'), terms);
+    await store.release(of('a', 'x'), terms.token);
+    expect(await store.claim(of('a', 'y'), request())).toMatchObject({ kind: 'acquired' });
+  });
+
+  test.each([0, -1, 1.5, NaN, Infinity, '5', null, {}])('maxEntriesPerScope: %p is refused', (bad) => {
+    const create = () => new InMemoryStore({ maxEntriesPerScope: bad as number });
+    expect(create).toThrow(expect.objectContaining({ code: 'INVALID_OPTIONS' }));
+  });
+
+  test('a call that is refused for want of room leaves nothing to withdraw', async () => {
+    const store = new InMemoryStore({ maxEntries: 1 });
+    const one = createIdempotency({ store, name: 'charge', logger: {} });
+    await one.run('a', () => 1);
+    expect(await errorOf(one.run('b', () => 1))).toMatchObject(FULL);
+    await one.close();
+    expect(store.size).toBe(1);
   });
 });

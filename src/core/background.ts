@@ -1,84 +1,132 @@
-import { callStore } from './calls.js';
-import { isIdempotencyError } from './errors.js';
+import { Backlog, type Errand, type Settling, type Withdrawal } from './backlog.js';
+import { isUnreadable, type IdempotencyError } from './errors.js';
+import type { EventDetail, EventName, Events } from './events.js';
+import type { RunPolicy } from './options.js';
+import type { Lease, StoreKey } from './record.js';
+import type { LeaseStore, Settlement } from './store.js';
 import { monotonicMs, unrefTimeout } from './timers.js';
 
-const FIRST_RETRY_MS = 100;
-const LONGEST_RETRY_MS = 5_000;
-
-export interface Chore {
-  readonly operation: string;
-  readonly command: () => Promise<unknown>;
-  /** Not before this long has passed. @default 0 */
-  readonly afterMs?: number;
-  /** The deadline of each try. */
-  readonly timeoutMs: number;
-  /** Given up after this long: by then nobody could be misled any more. */
-  readonly giveUpAfterMs: number;
-  /** An otherwise idle process stays alive for it this long. */
-  readonly keepAliveMs: number;
-  /** Whether something would be forgotten without it: `close()` waits longer for such a chore. @default false */
-  readonly saves?: boolean;
-  readonly onDone?: (answer: unknown) => void;
-  readonly onGivenUp?: (error: unknown) => void;
-}
-
-/** What must still reach the store after its caller has gone: results to record, claims to withdraw. */
+/**
+ * What one engine must still tell its store after the callers have gone: outcomes to record, claims to withdraw. It waits in
+ * the store's {@link Backlog}, with that of the store's other engines, as plain data: an outage may last, and whatever a
+ * closure holds would be kept for as long.
+ */
 export class Background {
-  readonly #pending = new Map<Promise<void>, Chore>();
+  /** Called when an outcome was recorded after all, or never can be. */
+  onSettled: ((key: StoreKey, token: string) => void) | undefined;
+  readonly #backlog: Backlog;
+  #withdrawals = 0;
+  #settlings = 0;
+  /** How many of the withdrawals are to be said again, or were. */
+  #seconds = 0;
+  /** The longest deadline of a withdrawal that is pending. */
+  #timeoutMs = 0;
+  readonly #onProgress = new Set<() => void>();
 
-  get size(): number {
-    return this.#pending.size;
+  constructor(
+    store: LeaseStore,
+    private readonly events: Events,
+  ) {
+    this.#backlog = Backlog.of(store);
   }
 
-  /** Sends the command again and again, ever more rarely, until the store has answered it. */
-  start(chore: Chore): void {
-    const task: Promise<void> = this.#insist(chore).finally(() => this.#pending.delete(task));
-    this.#pending.set(task, chore);
+  /**
+   * Undoes a claim, also one that the store has yet to execute. The store keeps a mark for such a one, but not in the record
+   * of another attempt that runs just then: so one that undid nothing is said again a deadline later, when what was on its
+   * way has arrived.
+   */
+  withdraw(key: StoreKey, token: string, policy: RunPolicy): void {
+    const terms = this.#terms(key, policy, policy.storeTimeoutMs);
+    const withdrawal: Withdrawal = { kind: 'withdrawal', ...terms, token, isSecond: false };
+    if (!this.#backlog.add(withdrawal)) return this.#emit('given-up', withdrawal, { what: 'withdrawal' });
+    this.#withdrawals++;
+    this.#timeoutMs = Math.max(this.#timeoutMs, policy.storeTimeoutMs);
   }
 
-  /** Resolves when nothing is left to save, and all else is done, or was tried for as long as it keeps the process alive. */
+  /**
+   * Records an outcome later. Where there is no room for its value, it is recorded without.
+   * @returns what will be recorded; undefined where there was no room at all
+   */
+  settle(key: StoreKey, lease: Lease, settlement: Settlement, policy: RunPolicy): Settlement | undefined {
+    const terms = this.#terms(key, policy, policy.leaseMs);
+    const settling: Settling = { kind: 'settling', ...terms, lease, settlement };
+    if (this.#add(settling)) return settlement;
+    const bare: Settling = { ...settling, settlement: { ...settlement, payload: undefined } };
+    const isKept = settlement.payload !== undefined && this.#add(bare);
+    this.#emit('given-up', settling, { what: isKept ? 'value' : 'outcome' });
+    return isKept ? bare.settlement : undefined;
+  }
+
+  /** Resolves when nothing is left to record, and all claims are withdrawn, or were tried for as long as that is worth it. */
   async drained(): Promise<void> {
-    const others = [...this.#pending.values()].filter(({ saves }) => !saves);
+    // A second saying comes a deadline after the first.
+    const patienceMs = this.#timeoutMs * (this.#seconds > 0 ? 2 : 1);
     let isOver = false;
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const over = new Promise<void>((resolve) => {
-      const patienceMs = Math.max(0, ...others.map(({ afterMs = 0, keepAliveMs }) => afterMs + keepAliveMs));
-      timer = unrefTimeout(() => {
-        isOver = true;
+    await new Promise<void>((resolve) => {
+      const look = () => {
+        if (this.#settlings > 0 || (this.#withdrawals > 0 && !isOver)) return;
+        clearTimeout(timer);
+        this.#onProgress.delete(look);
         resolve();
+      };
+      const timer = unrefTimeout(() => {
+        isOver = true;
+        look();
       }, patienceMs);
+      this.#onProgress.add(look);
+      look();
     });
-    const left = () => [...this.#pending].filter(([, { saves }]) => saves || !isOver).map(([task]) => task);
-    for (let tasks = left(); tasks.length > 0; tasks = left()) {
-      await (isOver ? Promise.all(tasks) : Promise.race([Promise.all(tasks), over]));
-    }
-    clearTimeout(timer);
   }
 
-  async #insist(chore: Chore): Promise<void> {
-    if (chore.afterMs !== undefined) await pause(chore.afterMs, false);
-    const startedMs = monotonicMs();
-    for (let retryMs = FIRST_RETRY_MS; ; retryMs = Math.min(retryMs * 2, LONGEST_RETRY_MS)) {
-      try {
-        const answer = await callStore(chore.operation, chore.command, chore.timeoutMs);
-        chore.onDone?.(answer);
-        return;
-      } catch (error) {
-        const elapsedMs = monotonicMs() - startedMs;
-        if (elapsedMs >= chore.giveUpAfterMs || isUnreadable(error)) {
-          chore.onGivenUp?.(error);
-          return;
-        }
-        await pause(retryMs * (0.75 + Math.random() / 2), elapsedMs < chore.keepAliveMs);
-      }
-    }
+  /** A withdrawal has undone nothing, and will be said again. */
+  saysAgain(): void {
+    this.#seconds++;
   }
-}
 
-/** Whether the record that stands there can't be read: no further try would change that. */
-const isUnreadable = (error: unknown): boolean =>
-  isIdempotencyError(error, 'CORRUPT_RECORD') || isIdempotencyError(error, 'RECORD_TOO_NEW');
+  /** The backlog is done with it. */
+  ended(errand: Errand, answer: boolean): void {
+    if (errand.kind === 'settling') this.#emit(answer ? 'recorded-late' : 'superseded', errand);
+    this.#over(errand);
+  }
 
-function pause(ms: number, keepAlive: boolean): Promise<void> {
-  return new Promise((resolve) => void (keepAlive ? setTimeout(resolve, ms) : unrefTimeout(resolve, ms)));
+  /** The backlog tells it no more: it is of no use any longer, or can't be told. */
+  gaveUp(errand: Errand, error: IdempotencyError): void {
+    if (errand.kind === 'settling') {
+      this.#emit('store-error', errand, { error });
+      this.#emit('given-up', errand, { what: 'outcome', error });
+    } else if (!isUnreadable(error)) {
+      // A claim on a record that can't be read was never granted.
+      this.#emit('given-up', errand, { what: 'withdrawal', error });
+    }
+    this.#over(errand);
+  }
+
+  #add(settling: Settling): boolean {
+    const isKept = this.#backlog.add(settling);
+    if (isKept) this.#settlings++;
+    return isKept;
+  }
+
+  #over(errand: Errand): void {
+    if (errand.kind === 'settling') {
+      this.#settlings--;
+      this.onSettled?.(errand.key, errand.lease.token);
+    } else {
+      if (errand.isSecond) this.#seconds--;
+      if (--this.#withdrawals === 0) this.#timeoutMs = 0;
+    }
+    for (const look of this.#onProgress) look();
+  }
+
+  /** By when the ttl is over nobody could be misled any more. */
+  #terms(key: StoreKey, { storeTimeoutMs, ttlMs }: RunPolicy, keepAliveMs: number) {
+    const now = monotonicMs();
+    const until = { giveUpAtMs: now + ttlMs, aliveUntilMs: now + keepAliveMs };
+    return { owner: this, key, timeoutMs: storeTimeoutMs, ...until };
+  }
+
+  #emit(event: EventName, errand: Errand, more?: Partial<EventDetail>): void {
+    const label = { name: errand.key.operation, key: errand.key.key };
+    this.events.emit(event, label, errand.kind === 'settling' ? errand.lease : undefined, more);
+  }
 }

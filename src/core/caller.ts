@@ -1,3 +1,4 @@
+import type { Visit } from './admission.js';
 import { DuplicateError, isIdempotencyError, OutcomeError, type IdempotencyError } from './errors.js';
 import type { Operation } from './operation.js';
 import type { Answer } from './outcome.js';
@@ -23,6 +24,9 @@ export class Caller<T> {
   reconciles = false;
   /** A record in progress that was just seen, so that it need not be claimed to be watched. */
   known: StoredRecord | undefined;
+
+  /** Where calls are counted: this one. */
+  visit: Visit | undefined;
 
   constructor(readonly op: Operation<T>) {
     this.patience = new Patience(op.policy.waitTimeoutMs, op.signal);

@@ -1,19 +1,25 @@
 import { afterLoss } from './aftermath.js';
+import type { Admission } from './admission.js';
 import { callStore } from './calls.js';
+import { claimRequest, sightOf } from './claiming.js';
 import { Caller } from './caller.js';
-import { isIdempotencyError, StoreError, toStoreError, type IdempotencyError } from './errors.js';
+import {
+  isIdempotencyError,
+  StoreError,
+  toStoreError,
+  wasNeverSent,
+  type IdempotencyError,
+} from './errors.js';
 import type { EventName } from './events.js';
-import { Execution, withdraw, type Ending } from './execution.js';
+import { Execution, type Ending } from './execution.js';
 import { Flight, flightsOf, type Sight } from './flight.js';
 import type { EngineParts, Operation } from './operation.js';
-import { IN_DOUBT_RETENTION_MS } from './options.js';
 import type { Answer } from './outcome.js';
 import { LEFT, TIMED_OUT } from './patience.js';
 import { runningRecord, unprotectedLease } from './local-record.js';
-import { identityOf, leaseOf, type Lease, type StoredRecord } from './record.js';
+import { identityOf, leaseOf, type Lease, type StoreKey, type StoredRecord } from './record.js';
 import type { ClaimAnswer, ClaimRequest } from './store.js';
 import { monotonicMs } from './timers.js';
-import { newToken } from './token.js';
 import { Waiter } from './waiter.js';
 
 /** What a sight of the key means to a caller: its answer, to wait for the end, or to look again. */
@@ -29,16 +35,27 @@ export class Engine {
 
   constructor(private readonly parts: EngineParts) {
     this.#flights = flightsOf(parts.store);
+    parts.background.onSettled = (key, token) => this.#forget(key, token);
   }
 
   /** Runs the operation, or answers it as a duplicate. Every end is a value, also a lost lease. */
   run<T>(op: Operation<T>): Promise<Answer<T>> {
     const caller = new Caller(op);
-    const answer = this.#look(caller);
+    const { admission } = this.parts;
+    const answer = admission ? this.#admitted(admission, caller) : this.#look(caller);
     if (!op.signal) return answer;
     return caller.patience
       .unhurried(answer)
       .then((end) => (end === LEFT ? this.#end(caller, caller.gaveUp(LEFT)) : end));
+  }
+
+  /** Looks once the call is let in. */
+  async #admitted<T>(admission: Admission, caller: Caller<T>): Promise<Answer<T>> {
+    const { key, asked, policy } = caller.op;
+    const visit = await admission.enter({ key, asked, timeoutMs: policy.storeTimeoutMs });
+    if ('refusal' in visit) return this.#end(caller, { kind: 'refused', error: visit.refusal });
+    caller.visit = visit;
+    return this.#look(caller).finally(() => visit.ends());
   }
 
   /** Counts and tells how a call ended. Called wherever an answer is returned, so that no call ends unseen. */
@@ -162,8 +179,8 @@ export class Engine {
     }
     // The command may have been executed, or may be yet: no ghost of it may hold the key (G8). Also one that was granted
     // over a record whose steps can't be read.
-    if (error instanceof StoreError || isIdempotencyError(error, 'STORE_UNAVAILABLE'))
-      withdraw(this.parts, caller.op, request.token);
+    const isOfStore = error instanceof StoreError || isIdempotencyError(error, 'STORE_UNAVAILABLE');
+    if (isOfStore && !wasNeverSent(error)) this.#withdraw(caller, request.token);
     this.#land(flight, caller, { kind: 'failed', error });
     return this.#end(caller, { kind: 'refused', error });
   }
@@ -177,7 +194,7 @@ export class Engine {
   ): Promise<Answer<T>> {
     const execution = new Execution(this.parts, caller.op, lease, claimSentMs);
     if (!execution.holds || caller.op.signal?.aborted || this.#onIdle) {
-      withdraw(this.parts, caller.op, lease.token);
+      this.#withdraw(caller, lease.token);
       this.#land(flight, caller, { kind: 'again' });
       return this.#look(caller);
     }
@@ -185,9 +202,9 @@ export class Engine {
     if (tookOver) execution.emit('takeover');
     flight.isLocal = true;
     flight.sighted.set({ kind: 'local', make: () => runningRecord(lease) });
-    execution.onSettledLate = () => this.#remove(flight, caller);
     this.#running.add(execution);
-    execution.onEnded = () => this.#ended(execution);
+    caller.visit?.runs();
+    execution.onEnded = (end) => this.#ended(execution, flight, caller, end);
     const end = await execution.run(tookOver && caller.reconciles);
     if (end === undefined || end.fate === 'superseded') {
       // Out of the table at once (G6): nobody may join an attempt that does not own the record.
@@ -203,17 +220,31 @@ export class Engine {
     return this.#end(caller, execution.answer(end));
   }
 
-  #ended(execution: object): void {
+  #ended<T>(execution: object, flight: Flight, caller: Caller<T>, end: Ending<T>): void {
     this.#running.delete(execution);
     if (this.#running.size === 0) this.#onIdle?.();
+    // A finished effect that the store does not know yet is answered from the table meanwhile (G7): by a flight of its own,
+    // which holds the record and nothing of the call, since an outage may last.
+    const identity = identityOf(caller.op.key);
+    if (end.isKept && end.record && this.#flights.get(identity) === flight)
+      this.#flights.set(identity, Flight.of(sightOf(end.record())));
   }
 
   /** Gives an ending to the joiners. */
   #share<T>(flight: Flight, caller: Caller<T>, end: Ending<T>): void {
     const sight: Sight = end.record ? { kind: 'local', make: end.record } : { kind: 'again' };
-    // A finished effect that the store does not know yet is answered from the table meanwhile (G7).
-    if (end.fate === 'unrecorded' && end.final) flight.land(sight);
-    else this.#land(flight, caller, sight);
+    this.#land(flight, caller, sight);
+  }
+
+  /** The store was told of an unrecorded outcome, or never will be. */
+  #forget(key: StoreKey, token: string): void {
+    const identity = identityOf(key);
+    const sight = this.#flights.get(identity)?.landed.value;
+    if (sight?.kind === 'record' && sight.record.token === token) this.#flights.delete(identity);
+  }
+
+  #withdraw<T>({ op }: Caller<T>, token: string): void {
+    this.parts.background.withdraw(op.key, token, op.policy);
   }
 
   #land<T>(flight: Flight, caller: Caller<T>, sight: Sight): void {
@@ -258,18 +289,3 @@ export class Engine {
     this.parts.events.emit(event, caller.op.label, record, error === undefined ? undefined : { error });
   }
 }
-
-function claimRequest<T>({ op, replacing }: Caller<T>): ClaimRequest {
-  const { policy, onAbandoned, fingerprint, notes } = op;
-  return {
-    token: newToken(),
-    replacing,
-    leaseMs: policy.leaseMs,
-    unsettledRetentionMs: onAbandoned === 'retry' ? policy.ttlMs : IN_DOUBT_RETENTION_MS,
-    onAbandoned,
-    fingerprint,
-    notes,
-  };
-}
-
-const sightOf = (record: StoredRecord): Sight => ({ kind: 'record', record });

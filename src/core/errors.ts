@@ -4,6 +4,7 @@ export const ERROR_CODES = {
   DUPLICATE_EXECUTION: 'duplicate',
   IDEMPOTENCY_TIMEOUT: 'duplicate',
   KEY_REUSED: 'duplicate',
+  LIMITED: 'limit',
   INVALID_KEY: 'usage',
   INVALID_OPTIONS: 'usage',
   PAYLOAD_TOO_LARGE: 'usage',
@@ -48,6 +49,23 @@ export class DuplicateError extends IdempotencyError {
   }
 }
 
+/** The call was not let in: by `admit`, or because its scope has used up its share of the store. Nothing was run. */
+export class LimitError extends IdempotencyError {
+  /** When to come again, in milliseconds from now. */
+  readonly retryAfterMs: number;
+
+  constructor(code: CodesOf<'limit'>, message: string, options?: ErrorOptions & { retryAfterMs?: number }) {
+    super(code, message, options);
+    this.name = 'LimitError';
+    this.retryAfterMs = options?.retryAfterMs ?? LIMITED_RETRY_MS;
+  }
+}
+const LIMITED_RETRY_MS = 1_000;
+
+/** When a call that was not let in may come again, whichever copy of the library refused it. */
+export const retryAfterOf = (error: IdempotencyError): number =>
+  'retryAfterMs' in error && typeof error.retryAfterMs === 'number' ? error.retryAfterMs : LIMITED_RETRY_MS;
+
 /** There is no recorded outcome to give: in doubt, without a value, or the lease was lost. */
 export class OutcomeError extends IdempotencyError {
   /** With LEASE_LOST: what this attempt's own work came to, when it had ended by then. */
@@ -64,11 +82,21 @@ export class OutcomeError extends IdempotencyError {
 export class StoreError extends IdempotencyError {
   /** Whether the same command may do better in a moment: the connection broke, the server is loading. */
   readonly transient: boolean;
+  /**
+   * Whether the command certainly did not reach the store, and never will, so that there is nothing to undo. A store says so
+   * only where it knows: of its own connection, not of a client that may keep the command and send it later.
+   */
+  readonly neverSent: boolean;
 
-  constructor(code: CodesOf<'store'>, message: string, options?: ErrorOptions & { transient?: boolean }) {
+  constructor(
+    code: CodesOf<'store'>,
+    message: string,
+    options?: ErrorOptions & { transient?: boolean; neverSent?: boolean },
+  ) {
     super(code, message, options);
     this.name = 'StoreError';
     this.transient = options?.transient ?? false;
+    this.neverSent = options?.neverSent ?? false;
   }
 }
 
@@ -77,6 +105,14 @@ export function isIdempotencyError(error: unknown, code?: ErrorCode): error is I
   if (typeof error !== 'object' || error === null || !(BRAND in error)) return false;
   return code === undefined || ('code' in error && error.code === code);
 }
+
+/** Whether the record that stands there can't be read: no further try would change that. */
+export const isUnreadable = (error: unknown): boolean =>
+  isIdempotencyError(error, 'CORRUPT_RECORD') || isIdempotencyError(error, 'RECORD_TOO_NEW');
+
+/** Whether the command certainly never reached the store. */
+export const wasNeverSent = (error: unknown): boolean =>
+  isIdempotencyError(error) && 'neverSent' in error && error.neverSent === true;
 
 /** The refusal of a record that belongs to another prefix, scope or name (G10). */
 export function anotherIdentity(address: string): UsageError {

@@ -34,6 +34,11 @@ export interface EventDetail extends Label {
   readonly error?: unknown;
   /** With `no-value`: the path inside the result that could not be recorded. */
   readonly path?: string;
+  /**
+   * With `given-up`: what there was no room, or no time, for. `withdrawal`: a claim that may still hold the key until its lease
+   * ends. `value`: the outcome is recorded without it. `outcome`: the store is not told that the work ended.
+   */
+  readonly what?: 'withdrawal' | 'value' | 'outcome';
   /** With `dropped-members`: the paths of what was left out. */
   readonly paths?: readonly string[];
   /** With `end`: how the call ended. */
@@ -62,6 +67,8 @@ const COUNTERS = {
   unrecorded: 'unrecorded',
   /** An unrecorded outcome was recorded after all. */
   'recorded-late': 'recordedLate',
+  /** What an outage left to do was too much, or took too long: the detail says what is not done. */
+  'given-up': 'givenUp',
   /** An outcome was refused: a newer attempt, a person, or a tombstone stands in the record. */
   superseded: 'superseded',
   /** Work runs without protection: the store was down and `onStoreError` is `run`. */

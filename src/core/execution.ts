@@ -21,6 +21,8 @@ export interface Ending<T> {
   /** Whether it is the last word on the key. */
   readonly final: boolean;
   readonly record: (() => StoredRecord) | undefined;
+  /** Whether this process answers with it until the store has it (G7). */
+  readonly isKept: boolean;
 }
 
 /** One attempt: heartbeat, work, encode, settle. */
@@ -30,9 +32,7 @@ export class Execution<T> implements Leaseholder, StepHolder {
   /** How it ended, also after the lease was lost. */
   readonly ended = new Latch<Ending<T>>();
   /** Called when it has ended. */
-  onEnded: (() => void) | undefined;
-  /** Called once an unrecorded ending has been recorded, or never can be. */
-  onSettledLate: (() => void) | undefined;
+  onEnded: ((ending: Ending<T>) => void) | undefined;
   readonly #heartbeat: Heartbeat;
   readonly isProtected: boolean;
   #answer: ((ending: Ending<T> | undefined) => void) | undefined;
@@ -137,35 +137,29 @@ export class Execution<T> implements Leaseholder, StepHolder {
     if (outcome.kind === 'failed' && this.attempt.lost) outcome = { kind: 'unknown', error: outcome.error };
     const settlement = this.#settlement(outcome);
     if (!settlement.final) await this.attempt.flushSteps();
-    const ending = (fate: Ending<T>['fate']) => this.#ending(outcome, settlement, fate);
     const command = () => this.parts.store.settle(this.op.key, this.attempt.lease, settlement);
     // Unprotected work has waited one deadline for the store already.
-    if (!this.isProtected) return this.#settleLater(ending('unrecorded'), command);
+    if (!this.isProtected) return this.#settleLater(outcome, settlement);
     let recorded: boolean;
     try {
       recorded = await callStore('record an outcome', command, this.policy.storeTimeoutMs);
     } catch (error) {
       this.emit('unrecorded', { error });
-      return this.#settleLater(ending('unrecorded'), command);
+      return this.#settleLater(outcome, settlement);
     }
     if (!recorded) this.emit('superseded');
-    this.#end(ending(recorded ? 'recorded' : 'superseded'));
+    this.#end(this.#ending(outcome, settlement, recorded ? 'recorded' : 'superseded'));
   }
 
   #ending(outcome: Outcome<T>, settlement: Settlement, fate: Ending<T>['fate']): Ending<T> {
     const { final } = settlement;
-    return {
-      outcome,
-      by: this.#by,
-      fate,
-      final,
-      record: () => settledRecord(this.attempt.lease, settlement),
-    };
+    const record = () => settledRecord(this.attempt.lease, settlement);
+    return { outcome, by: this.#by, fate, final, record, isKept: false };
   }
 
   #end(ending: Ending<T>): void {
     this.ended.set(ending);
-    this.onEnded?.();
+    this.onEnded?.(ending);
     this.#answer?.(ending);
   }
 
@@ -191,27 +185,16 @@ export class Execution<T> implements Leaseholder, StepHolder {
       await callStore('release a claim', command, policy.storeTimeoutMs);
     } catch (error) {
       this.emit('store-error', { error });
-      withdraw(this.parts, this.op, token);
+      this.parts.background.withdraw(key, token, policy);
     }
-    return { outcome, by: this.#by, fate: 'released', final: false, record: undefined };
+    return { outcome, by: this.#by, fate: 'released', final: false, record: undefined, isKept: false };
   }
 
-  #settleLater(ending: Ending<T>, command: () => Promise<boolean>): void {
-    this.parts.background.start({
-      operation: 'record an outcome',
-      command,
-      saves: true,
-      ...patienceOf(this.op.policy, this.op.policy.leaseMs),
-      onDone: (recorded) => {
-        this.emit(recorded === true ? 'recorded-late' : 'superseded');
-        this.onSettledLate?.();
-      },
-      onGivenUp: (error) => {
-        this.emit('store-error', { error });
-        this.onSettledLate?.();
-      },
-    });
-    this.#end(ending);
+  #settleLater(outcome: Outcome<T>, settlement: Settlement): void {
+    const { key, policy } = this.op;
+    const kept = this.parts.background.settle(key, this.attempt.lease, settlement, policy);
+    const ending = this.#ending(outcome, kept ?? settlement, 'unrecorded');
+    this.#end({ ...ending, isKept: kept !== undefined && ending.final });
   }
 
   #settlement(outcome: Outcome<T>): Settlement {
@@ -224,7 +207,8 @@ export class Execution<T> implements Leaseholder, StepHolder {
     const payload = this.#encode(outcome, maxResultBytes);
     const isFinal = outcome.kind !== 'failed' || outcome.final;
     const counted = outcome.kind === 'failed' && outcome.definite ? 1 : 0;
-    return { status, final: isFinal, failures: failures + counted, payload, retentionMs: ttlMs };
+    const retentionMs = (outcome.kind === 'completed' ? outcome.retentionMs : undefined) ?? ttlMs;
+    return { status, final: isFinal, failures: failures + counted, payload, retentionMs };
   }
 
   #encode(outcome: Outcome<T>, maxResultBytes: number): string | undefined {
@@ -233,22 +217,4 @@ export class Execution<T> implements Leaseholder, StepHolder {
     this.emit('no-value', { path: encoded.path, error: encoded.error });
     return undefined;
   }
-}
-
-/**
- * Undoes a claim in the background, also one that the store has yet to execute. The store keeps a mark for such a one, but
- * not in the record of another attempt that runs just then: so one that undid nothing is said again a deadline later, when
- * what was on its way has arrived.
- */
-export function withdraw<T>(parts: EngineParts, { key, policy }: Operation<T>, token: string): void {
-  const { storeTimeoutMs } = policy;
-  const command = () => parts.store.release(key, token);
-  const chore = { operation: 'withdraw a claim', command, ...patienceOf(policy, storeTimeoutMs) };
-  const again = () => parts.background.start({ ...chore, afterMs: storeTimeoutMs });
-  parts.background.start({ ...chore, onDone: (undone) => (undone === true ? undefined : again()) });
-}
-
-/** How long the store is told in the background what it could not be told in time. */
-function patienceOf({ storeTimeoutMs, ttlMs }: RunPolicy, keepAliveMs: number) {
-  return { timeoutMs: storeTimeoutMs, giveUpAfterMs: ttlMs, keepAliveMs };
 }

@@ -30,6 +30,14 @@ export class Flight {
   watch: Waiter | undefined;
   #followers = 0;
 
+  /** Of an attempt of this process that has ended so. */
+  static of(sight: Sight): Flight {
+    const flight = new Flight();
+    flight.isLocal = true;
+    flight.land(sight);
+    return flight;
+  }
+
   land(sight: Sight): void {
     this.sighted.set(sight);
     this.landed.set(sight);

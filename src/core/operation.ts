@@ -1,3 +1,4 @@
+import type { Admission, Asked } from './admission.js';
 import type { Attempt } from './attempt.js';
 import type { Background } from './background.js';
 import type { Events, Label } from './events.js';
@@ -18,6 +19,8 @@ export interface Operation<T> {
   /** What the record tells people and traces about the attempt. */
   readonly notes?: Notes | undefined;
   readonly signal: AbortSignal | undefined;
+  /** What `admit` is told besides. */
+  readonly asked?: Asked | undefined;
   /** Called when this caller's own attempt begins: before `reconcile` where that is asked, else before the work. */
   readonly onStart?: ((attempt: Attempt) => void) | undefined;
   /** Never rejects: a failure is an outcome. */
@@ -36,6 +39,8 @@ export interface EngineParts {
   readonly store: LeaseStore;
   readonly events: Events;
   readonly background: Background;
+  /** Undefined lets every call in. */
+  readonly admission?: Admission | undefined;
   /** The outcome as text, or the path inside it that can't be kept. */
   readonly encode: (
     outcome: Outcome<unknown>,

@@ -98,6 +98,11 @@ export const IN_DOUBT_RETENTION_MS = 30 * DAY_MS;
 /** How long `close()` waits for running work and for results not yet recorded. */
 export const CLOSE_TIMEOUT_MS = 10 * SECOND_MS;
 
+/** So many claims that must be undone are kept for a store while it can't be asked: some 10 MB. */
+export const MAX_WITHDRAWALS = 10_000;
+/** So much is kept of outcomes that a store could not be told in time. */
+export const MAX_UNRECORDED_BYTES = 64 * 1024 * 1024;
+
 /** Less than this as a plain number of milliseconds is more likely a number of seconds. */
 const SUSPICIOUS_TTL_MS = 60_000;
 /** One day, two, three, a week, two, thirty days, ninety, a year: as seconds. Nobody means 86.4 seconds. */
@@ -212,6 +217,15 @@ export const PEPPER: Option = {
     if (typeof value === 'string' && value.length >= LEAST_PEPPER) return value;
     throw invalid(
       `${option} is no text of ${LEAST_PEPPER} characters or more (it is not shown, since it is a secret)`,
+    );
+  },
+};
+/** Its answers are judged when it gives them. */
+export const ADMIT: Option = {
+  check: (value, option) => {
+    if (typeof value === 'function') return value;
+    throw invalid(
+      `${option} is ${show(value)}: give a function of the facts of a call, which answers true, false, or when to retry`,
     );
   },
 };

@@ -4,7 +4,14 @@ import type { FailureVerdict, Remember } from './options.js';
 import type { AbandonedRule, StoredRecord } from './record.js';
 
 /** What a piece of work came to. The four outcomes of section "The run" in ARCHITECTURE.md. */
-export type Outcome<T> = { readonly kind: 'completed'; readonly value: T } | Failure;
+export type Outcome<T> =
+  | {
+      readonly kind: 'completed';
+      readonly value: T;
+      /** How long it is kept, where that is not the ttl. */
+      readonly retentionMs?: number | undefined;
+    }
+  | Failure;
 
 type Failure = {
   readonly error: unknown;

@@ -122,6 +122,13 @@ export interface LeaseStore {
    * is over and not final, or in a place of its own for {@link MARK_MS}. `true` when it undid a claim.
    */
   release(key: StoreKey, token: string): Promise<boolean>;
+  /**
+   * Many releases at once, each of them a step of its own, for a store that has a cheaper way than one call each. One result
+   * for each, in order; what is rejected is said again.
+   */
+  releaseMany?(
+    items: readonly { readonly key: StoreKey; readonly token: string }[],
+  ): Promise<readonly PromiseSettledResult<boolean>[]>;
   /** The record, without counting a hit; undefined for absence and for a tombstone. */
   read(key: StoreKey): Promise<StoredRecord | undefined>;
   /**

@@ -14,9 +14,9 @@ export interface FunctionParts {
   readonly storeOf: (given: AnyStore | undefined, logger?: FunctionOptions<never>['logger']) => LeaseStore;
 }
 
-type Parts = Pick<FunctionOptions<never>, 'logger' | 'codec' | 'keysInLogs'>;
+type Parts = Pick<FunctionOptions<never>, 'logger' | 'codec' | 'keysInLogs' | 'admit'>;
 
-type InstanceTable = WeakMap<object, WeakMap<object, Adapter>>;
+type InstanceTable = WeakMap<object, WeakMap<object, WeakMap<object, Adapter>>>;
 
 /** The instances of a store, by how keys stand in their warnings. */
 interface OfStore {
@@ -24,7 +24,7 @@ interface OfStore {
   readonly plain: InstanceTable;
   readonly hash: InstanceTable;
 }
-/** Stands for the logger or codec that was not given. */
+/** Stands for the logger, codec or admit that was not given. */
 const NONE = {};
 // Weak all the way down, so that a store that its users dropped is dropped here too.
 const ofStores = new WeakMap<LeaseStore, OfStore>();
@@ -36,15 +36,21 @@ function ofStore(store: LeaseStore): OfStore {
   return known;
 }
 
-/** The engine of a store, logger and codec: made once, whoever asks. */
-export function instanceOf(store: LeaseStore, { logger, codec, keysInLogs = 'plain' }: Parts): Adapter {
+/** The engine of a store, logger, codec and admit: made once, whoever asks. */
+export function instanceOf(
+  store: LeaseStore,
+  { logger, codec, keysInLogs = 'plain', admit }: Parts,
+): Adapter {
   const { [keysInLogs]: byLogger, tally } = ofStore(store);
   let byCodec = byLogger.get(logger ?? NONE);
-  if (!byCodec) byLogger.set(logger ?? NONE, (byCodec = new WeakMap<object, Adapter>()));
-  let instance = byCodec.get(codec ?? NONE);
+  if (!byCodec) byLogger.set(logger ?? NONE, (byCodec = new WeakMap<object, WeakMap<object, Adapter>>()));
+  let byAdmit = byCodec.get(codec ?? NONE);
+  if (!byAdmit) byCodec.set(codec ?? NONE, (byAdmit = new WeakMap<object, Adapter>()));
+  let instance = byAdmit.get(admit ?? NONE);
   if (!instance) {
-    instance = new Adapter({ store, ...(logger && { logger }), ...(codec && { codec }), keysInLogs }, tally);
-    byCodec.set(codec ?? NONE, instance);
+    const given = { ...(logger && { logger }), ...(codec && { codec }), ...(admit && { admit }) };
+    instance = new Adapter({ store, ...given, keysInLogs }, tally);
+    byAdmit.set(admit ?? NONE, instance);
   }
   return instance;
 }

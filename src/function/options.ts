@@ -2,6 +2,7 @@ import type { CacheHit, IdempotencyOptions, OnAbandoned } from '../api.js';
 import { ANY, choice, FUNCTION, OBJECT, BOOLEAN, readOptions, type OptionTable } from '../core/check.js';
 import {
   abandonedRule,
+  ADMIT,
   COMMON_OPTIONS,
   FUNCTION_POLICY,
   ON_ABANDONED,
@@ -55,6 +56,11 @@ export interface FunctionOptions<T> extends Omit<CommonOptions, 'ttl' | 'concurr
   /** How keys stand in warnings. @default 'plain' */
   keysInLogs?: IdempotencyOptions['keysInLogs'];
   /**
+   * Whether a call is let in, asked before each one. `false`, or in how many milliseconds to come again, refuses it with
+   * LIMITED. Give the same function each time: it counts the calls that came with it. @default all are let in
+   */
+  admit?: IdempotencyOptions['admit'];
+  /**
    * A record answered this call: replayed, joined, or waited for. `record` is a copy of its own, and holds the error
    * where that is the answer. A call fires this or {@link onCacheMiss}, once. Nobody waits for what it returns; what it
    * throws is logged.
@@ -76,6 +82,7 @@ export const FUNCTION_OPTIONS = {
   onAbandoned: ON_ABANDONED,
   codec: OBJECT,
   logger: OBJECT,
+  admit: ADMIT,
   keysInLogs: KEYS_IN_LOGS,
   onCacheHit: FUNCTION,
   onCacheMiss: FUNCTION,

@@ -73,7 +73,7 @@ export class InMemoryStore implements LeaseStore {
   async claim(key: StoreKey, request: ClaimRequest): Promise<ClaimAnswer> {
     const at = this.#now();
     const found = this.#find(key, at);
-    if (!found) this.#records.makeRoom();
+    if (!found) this.#records.makeRoom(key);
     const { answer, write } = transitions.claim(found, key, request, at);
     if (write) this.#put(key, write);
     if (answer.kind === 'acquired' || found?.settledAtMs === undefined) return answer;
@@ -140,7 +140,7 @@ export class InMemoryStore implements LeaseStore {
   }
 
   #put(key: StoreKey, kept: Kept): void {
-    this.#records.put(key.address, kept);
+    this.#records.put(key, kept);
   }
 
   #now(): transitions.Moment {

@@ -131,6 +131,25 @@ export class RedisStore implements LeaseStore {
     return await this.#connection.run(script.RELEASE, [key.address, token, key.digest], isDone);
   }
 
+  /** One script for all of them; in a Cluster, where their slots differ, one for each. */
+  async releaseMany(
+    items: readonly { readonly key: StoreKey; readonly token: string }[],
+  ): Promise<readonly PromiseSettledResult<boolean>[]> {
+    const one = ({ key, token }: (typeof items)[number]) => this.release(key, token);
+    if (this.#connection.isCluster) return Promise.allSettled(items.map(one));
+    const args = [
+      ...items.map(({ key }) => key.address),
+      ...items.flatMap(({ key, token }) => [token, key.digest]),
+    ];
+    const read = (answer: unknown) => answer as readonly number[];
+    const counts = (answers: readonly number[]) => answers.includes(1);
+    const answers = await this.#connection.run(script.RELEASE_MANY, args, read, counts, items.length);
+    // The error of one that failed is found by asking for it alone.
+    const again = async (item: (typeof items)[number], answer: number | undefined) =>
+      answer === 2 ? one(item) : answer === 1;
+    return Promise.allSettled(items.map((item, index) => again(item, answers[index])));
+  }
+
   async read(key: StoreKey): Promise<StoredRecord | undefined> {
     const read = (answer: unknown) =>
       answer === 0 || format.isTombstone(key, answer as string)

@@ -12,6 +12,7 @@ import {
   type OptionTable,
 } from '../core/check.js';
 import {
+  ADMIT,
   checkWork,
   COMMON_INHERITANCE,
   COMMON_OPTIONS,
@@ -98,6 +99,7 @@ export const TRANSACTION_DEFAULTS = {
   codec: OBJECT,
   pepper: PEPPER,
   logger: OBJECT,
+  admit: ADMIT,
   keysInLogs: KEYS_IN_LOGS,
 } satisfies OptionTable<TransactionDefaults>;
 
@@ -112,6 +114,7 @@ export const TRANSACTION_INHERITANCE = {
   codec: 'kept',
   pepper: 'kept',
   logger: 'kept',
+  admit: 'kept',
   keysInLogs: 'kept',
 } satisfies InheritanceTable<TransactionDefaults>;
 

@@ -1,7 +1,7 @@
 import type { Adapter } from '../../adapter.js';
 import type { Attempt } from '../../core/attempt.js';
 import { isNothing, show } from '../../core/check.js';
-import { isIdempotencyError, UsageError, type IdempotencyError } from '../../core/errors.js';
+import { isIdempotencyError, retryAfterOf, UsageError, type IdempotencyError } from '../../core/errors.js';
 import { IN_DOUBT_RETENTION_MS } from '../../core/options.js';
 import type { Answer, Outcome } from '../../core/outcome.js';
 import type { StoredRecord } from '../../core/record.js';
@@ -51,6 +51,8 @@ export type Reply =
 /** One request with a key: what stands at the beginning of its end. */
 interface Keyed {
   readonly key: string;
+  /** The caller as it was named, for `admit`. */
+  readonly caller: string | undefined;
   readonly place: RecordPlace;
   readonly payload: unknown;
 }
@@ -118,7 +120,7 @@ export class Exchange<Req extends object> {
       ...(tenant !== undefined && { tenant }),
     });
     const payload = await this.#payload(request, facts);
-    if (payload !== undefined) return { key: parsed.key, place, payload };
+    if (payload !== undefined) return { key: parsed.key, caller: scope, place, payload };
     const detail = 'The request lacks what a retry of it would be recognised by.';
     return this.#problem('IDEMPOTENCY_KEY_INVALID', { detail });
   }
@@ -145,7 +147,7 @@ export class Exchange<Req extends object> {
   async #run(
     request: Req,
     facts: Facts,
-    { key, place, payload }: Keyed,
+    { key, caller, place, payload }: Keyed,
     work: (attempt: Attempt) => Promise<Handled>,
   ): Promise<Reply> {
     const { policy, rule, given } = this.settings;
@@ -163,6 +165,7 @@ export class Exchange<Req extends object> {
       onDuplicate: 'replay',
       onAbandoned: rule,
       signal: left.signal,
+      asked: { scope: caller, payloadBytes: bytesOf(facts) },
       onStart: () => (hasStarted = true),
       work: async (attempt) => {
         const { where } = this.settings;
@@ -229,6 +232,8 @@ export class Exchange<Req extends object> {
 
   async #refused(error: IdempotencyError, key: string, place: RecordPlace): Promise<Reply> {
     const { code } = error;
+    if (code === 'LIMITED')
+      return this.#problem(code, { retryAfterSeconds: Math.ceil(retryAfterOf(error) / 1_000) });
     if (code === 'CONCURRENT_REQUEST' || code === 'IDEMPOTENCY_TIMEOUT')
       return this.#problem(code, { retryAfterSeconds: await this.#secondsToLeaseEnd(key, place) });
     if (code === 'STORE_UNAVAILABLE' || code === 'LEASE_LOST' || code === 'RECORD_TOO_NEW')
@@ -265,4 +270,10 @@ function reconciled(found: ReconciledRequest): Outcome<SavedAnswer> | 'run' {
     kind: 'completed',
     value: { status, headers: Object.fromEntries(lowered) as Record<string, string>, body },
   };
+}
+
+/** The size of the body as the request names it. */
+function bytesOf(facts: Facts): number | undefined {
+  const bytes = Number(facts.header('content-length') ?? NaN);
+  return Number.isSafeInteger(bytes) && bytes >= 0 ? bytes : undefined;
 }

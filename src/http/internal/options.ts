@@ -17,6 +17,7 @@ import {
 } from '../../core/check.js';
 import {
   abandonedRule,
+  ADMIT,
   checkScoped,
   COMMON_INHERITANCE,
   COMMON_OPTIONS,
@@ -46,6 +47,12 @@ export interface ReconciledAnswer {
   headers?: Record<string, string>;
   /** @default '' */
   body?: string | Uint8Array;
+}
+/** What `ttlOf` is told of an answer. */
+export interface RememberedAnswer {
+  readonly status: number;
+  /** Those that are replayed, in lower case. */
+  readonly headers: Readonly<Record<string, unknown>>;
 }
 /** What a reconcile function found out: let the handler run, or this is the answer. */
 export type ReconciledRequest = 'run' | ReconciledAnswer;
@@ -89,6 +96,11 @@ export interface HttpOptions<Req> extends CommonOptions {
    * @default those below 500 but for 408, 409, 425 and 429
    */
   remember?: (status: number) => boolean | FailureVerdict | undefined;
+  /**
+   * How long an answer that is remembered is kept: shorter for refusals, say. Undefined leaves it to `ttl`.
+   * @default `ttl` for all
+   */
+  ttlOf?: (answer: RememberedAnswer) => Duration | undefined;
   /** After a crash: run it again, refuse with IN_DOUBT, or ask the provider under the new lease. @default 'retry' */
   onAbandoned?:
     'retry' | 'block' | ((attempt: Attempt, request: Req) => ReconciledRequest | Promise<ReconciledRequest>);
@@ -109,6 +121,11 @@ export interface HttpOptions<Req> extends CommonOptions {
   requireScope?: boolean;
   /** Any subset of debug, info, warn, error; only with `store`. @default warnings go to process.emitWarning */
   logger?: IdempotencyOptions['logger'];
+  /**
+   * Whether a call is let in, asked before each one; only with `store`. `false`, or in how many milliseconds to come again,
+   * refuses it with 429 and `Retry-After`. @default all are let in
+   */
+  admit?: IdempotencyOptions['admit'];
   /** Only with `store`: what is recorded of errors, and `redact`, which is also given answers. @default see CodecOptions */
   codec?: IdempotencyOptions['codec'];
   /** Only with `store`: how keys stand in warnings. @default 'plain' */
@@ -147,6 +164,7 @@ export const HTTP_OPTIONS = {
   route: FUNCTION,
   fingerprint: { ...FUNCTION, refusesUndefined: 'INVALID_OPTIONS' },
   remember: FUNCTION,
+  ttlOf: FUNCTION,
   onAbandoned: ON_ABANDONED,
   replayHeaders: { check: checkReplayHeaders },
   maxBodyBytes: { check: (value, option) => parseCount(option, value, 0) },
@@ -154,6 +172,7 @@ export const HTTP_OPTIONS = {
   docs: { check: checkText },
   prefix: PREFIX,
   logger: OBJECT,
+  admit: ADMIT,
   codec: OBJECT,
   keysInLogs: KEYS_IN_LOGS,
 } satisfies OptionTable<HttpOptions<never>>;
@@ -173,6 +192,7 @@ export const HTTP_INHERITANCE = {
   codec: 'kept',
   pepper: 'kept',
   logger: 'kept',
+  admit: 'kept',
   keysInLogs: 'kept',
 } satisfies InheritanceTable<IdempotencyOptions>;
 
@@ -231,16 +251,20 @@ export function httpSettings<Req>(where: string, { options, notes }: ReadOptions
   };
 }
 
-function engineOf({ store, idempotency, logger, codec, keysInLogs }: Partial<HttpOptions<never>>): Adapter {
+function engineOf(options: Partial<HttpOptions<never>>): Adapter {
+  const { store, idempotency, logger, codec, keysInLogs, admit } = options;
   if ((store === undefined) === (idempotency === undefined))
     throw invalid('give either store or idempotency');
-  if (store) {
-    const own = { ...(codec && { codec }), ...(logger && { logger }), ...(keysInLogs && { keysInLogs }) };
-    return adapterOf(createIdempotency({ store, ...own }));
-  }
+  const own = {
+    ...(codec && { codec }),
+    ...(logger && { logger }),
+    ...(keysInLogs && { keysInLogs }),
+    ...(admit && { admit }),
+  };
+  if (store) return adapterOf(createIdempotency({ store, ...own }));
   const adapter = adapterOf(idempotency as Idempotency);
-  if (logger ?? codec ?? keysInLogs)
-    throw invalid('logger, codec and keysInLogs go with store; idempotency has its own');
+  if (Object.keys(own).length > 0)
+    throw invalid('logger, codec, keysInLogs and admit go with store; idempotency has its own');
   return adapter;
 }
 

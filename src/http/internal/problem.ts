@@ -36,6 +36,11 @@ const PROBLEMS = {
     title: 'The idempotency key was used for another request',
     detail: 'The first request under this key was another one: use a new key for a new operation.',
   },
+  LIMITED: {
+    status: 429,
+    title: 'Too many requests',
+    detail: 'Nothing was processed: retry later, under the same key.',
+  },
   CONCURRENT_REQUEST: {
     status: 409,
     title: 'The first request is still being processed',
@@ -104,6 +109,7 @@ const STATUS_NAMES: Readonly<Record<number, string>> = {
   409: 'Conflict',
   413: 'Content Too Large',
   422: 'Unprocessable Content',
+  429: 'Too Many Requests',
   500: 'Internal Server Error',
   503: 'Service Unavailable',
 };

@@ -1,4 +1,4 @@
-import { show } from '../../core/check.js';
+import { ignoreRejection, messageOf, parseDuration, show } from '../../core/check.js';
 import type { FailureVerdict } from '../../core/options.js';
 import { failureOutcome, isVerdict, unjudgedFailure, type Outcome } from '../../core/outcome.js';
 import type { Handled, SavedAnswer } from './answer.js';
@@ -8,7 +8,7 @@ import type { HttpSettings } from './options.js';
 const NOT_NOW: readonly number[] = [408, 409, 425, 429];
 
 type Settings = Pick<HttpSettings<never>, 'rule' | 'warn'> & {
-  readonly given: Pick<HttpSettings<never>['given'], 'remember'>;
+  readonly given: Pick<HttpSettings<never>['given'], 'remember' | 'ttlOf'>;
 };
 
 /** What is recorded of what a handler came to. */
@@ -19,7 +19,8 @@ export function outcomeOf(handled: Handled, settings: Settings): Outcome<SavedAn
   if ('error' in handled) return unjudgedFailure(rule, handled.error);
   const { answer } = handled;
   const said = isRemembered(answer.status, settings);
-  if (said === true || said === 'final') return { kind: 'completed', value: answer };
+  if (said === true || said === 'final')
+    return { kind: 'completed', value: answer, retentionMs: retentionOf(answer, settings) };
   if (said !== false) return failureOutcome(said, answer);
   return unjudgedFailure(answer.status < 500 ? 'retry' : rule, answer);
 }
@@ -37,4 +38,15 @@ function isRemembered(status: number, { given, warn }: Settings): boolean | Fail
   if (said !== undefined)
     warn(`remember(${status}) answered ${show(said)}, which is no verdict and counts as nothing`);
   return byDefault;
+}
+
+/** What `ttlOf` says; where it throws, or says nothing that is a duration, the ttl holds: a charge must not be undone. */
+function retentionOf({ status, headers }: SavedAnswer, { given, warn }: Settings): number | undefined {
+  try {
+    const said = ignoreRejection(given.ttlOf?.({ status, headers }));
+    return said === undefined ? undefined : parseDuration('what ttlOf answered', said);
+  } catch (error) {
+    warn(`ttlOf for an answer with status ${status}: ${messageOf(error)}; the ttl holds`, { error });
+    return undefined;
+  }
 }

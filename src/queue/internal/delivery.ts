@@ -1,4 +1,4 @@
-import type { ErrorCode } from '../../core/errors.js';
+import { isIdempotencyError, retryAfterOf, type ErrorCode } from '../../core/errors.js';
 import type { Answer } from '../../core/outcome.js';
 import type { StoredRecord } from '../../core/record.js';
 
@@ -35,13 +35,14 @@ const MAX_BACKOFF_MS = 60_000;
 
 /**
  * What a refusal means for a message. `lease`: it comes again when a dead owner's lease has run out; `soon`: after the
- * first delay. Nothing that is not known to be finished is ever acknowledged.
+ * first delay; `told`: after what the error says. Nothing that is not known to be finished is ever acknowledged.
  */
-const REFUSALS: Readonly<Record<ErrorCode, 'ack' | 'lease' | 'soon' | 'drop'>> = {
+const REFUSALS: Readonly<Record<ErrorCode, 'ack' | 'lease' | 'soon' | 'told' | 'drop'>> = {
   CONCURRENT_REQUEST: 'lease',
   IDEMPOTENCY_TIMEOUT: 'lease',
   LEASE_LOST: 'lease',
   STORE_UNAVAILABLE: 'soon',
+  LIMITED: 'told',
   // Another process, or this one once it is upgraded, can read the record.
   RECORD_TOO_NEW: 'soon',
   // Only a person can help: another payload under the key, no key, nobody knows the outcome, an unreadable record.
@@ -83,6 +84,10 @@ export function afterRefusal<R>(
       return { action: 'retry', delayMs: leaseMs, failed: false, error };
     case 'soon':
       return { action: 'retry', delayMs: retryDelayMs, failed: false, error };
+    case 'told': {
+      const delayMs = isIdempotencyError(error) ? retryAfterOf(error) : retryDelayMs;
+      return { action: 'retry', delayMs, failed: false, error };
+    }
     case 'drop':
       return { action: 'drop', error };
   }

@@ -16,6 +16,7 @@ import {
 } from '../../core/check.js';
 import {
   abandonedRule,
+  ADMIT,
   checkScoped,
   COMMON_INHERITANCE,
   COMMON_OPTIONS,
@@ -91,6 +92,11 @@ export interface ConsumerOptions<M, R> extends CommonOptions {
   codec?: IdempotencyOptions['codec'];
   /** Any subset of debug, info, warn, error. @default warnings go to process.emitWarning */
   logger?: IdempotencyOptions['logger'];
+  /**
+   * Whether a call is let in, asked before each one; only with `store`. `false`, or in how many milliseconds to come again,
+   * refuses it: the message comes again after it. @default all are let in
+   */
+  admit?: IdempotencyOptions['admit'];
   /** How keys stand in warnings. @default 'plain' */
   keysInLogs?: IdempotencyOptions['keysInLogs'];
 }
@@ -123,6 +129,7 @@ export const CONSUMER_OPTIONS = {
   onDrop: OF_MESSAGE,
   codec: OBJECT,
   logger: OBJECT,
+  admit: ADMIT,
   keysInLogs: KEYS_IN_LOGS,
 } satisfies OptionTable<ConsumerOptions<never, never>>;
 
@@ -140,6 +147,7 @@ export const CONSUMER_INHERITANCE = {
   codec: 'kept',
   pepper: 'kept',
   logger: 'inherited',
+  admit: 'kept',
   keysInLogs: 'inherited',
 } satisfies InheritanceTable<IdempotencyOptions>;
 
@@ -231,13 +239,18 @@ function withDefaults<M, R>(
 }
 
 function idempotencyOf<M, R>(where: string, options: ConsumerOptions<M, R>): Idempotency {
-  const { idempotency, store, codec, logger, keysInLogs } = options;
+  const { idempotency, store, codec, logger, keysInLogs, admit } = options;
   if (!idempotency) {
     if (!store) throw invalid(`${where} needs store, or idempotency: what createIdempotency() made`);
-    const own = { ...(codec && { codec }), ...(logger && { logger }), ...(keysInLogs && { keysInLogs }) };
+    const own = {
+      ...(codec && { codec }),
+      ...(logger && { logger }),
+      ...(keysInLogs && { keysInLogs }),
+      ...(admit && { admit }),
+    };
     return createIdempotency({ store, ...own });
   }
-  if (store || codec)
-    throw invalid(`${where} takes store and codec, or idempotency, which has its own; not both`);
+  if (store || codec || admit)
+    throw invalid(`${where} takes store, codec and admit, or idempotency, which has its own; not both`);
   return idempotency;
 }

@@ -8,9 +8,14 @@ export interface InMemoryStoreOptions {
    */
   readonly maxEntries?: number;
   /**
-   * Lets a full store drop the settled record that was used least recently: the longest not written, and not answered to
-   * a claim. What was dropped runs again. Never dropped: what runs, what has no outcome yet, and a failure that holds
-   * recorded steps; where there is nothing else, claims are refused. Needs `maxEntries`. @default false
+   * How many records of one scope are kept at most, running ones included. A scope that has used up its share is refused new
+   * claims with LIMITED, or drops records of its own with `evict`. @default unbounded
+   */
+  readonly maxEntriesPerScope?: number;
+  /**
+   * Lets a full store drop a settled record of the scope that holds the most: the one that was used least recently, which is
+   * the longest not written, and not answered to a claim. What was dropped runs again. Never dropped: what runs, what has no outcome yet, and a failure that holds
+   * recorded steps; where there is nothing else, claims are refused. Needs `maxEntries` or `maxEntriesPerScope`. @default false
    */
   readonly evict?: boolean;
   /** Told the address of every record that was dropped to make room. Needs `evict`. @default none */
@@ -28,6 +33,7 @@ export interface InMemoryStoreOptions {
 
 export const MEMORY_OPTIONS = {
   maxEntries: COUNT,
+  maxEntriesPerScope: COUNT,
   evict: BOOLEAN,
   onEvict: FUNCTION,
   requireScope: BOOLEAN,
@@ -42,12 +48,19 @@ export interface MemorySettings {
 /** @throws UsageError INVALID_OPTIONS */
 export function memorySettings(given: InMemoryStoreOptions): MemorySettings {
   const options = readOptions('InMemoryStore', MEMORY_OPTIONS, given);
-  const { maxEntries, evict = false, onEvict, requireScope = false, clock } = options;
-  if (evict && maxEntries === undefined)
-    throw invalid('InMemoryStore evicts only where maxEntries says when it is full: give both');
+  const { maxEntries, maxEntriesPerScope, evict = false, onEvict, requireScope = false, clock } = options;
+  if (evict && maxEntries === undefined && maxEntriesPerScope === undefined)
+    throw invalid(
+      'InMemoryStore evicts only where maxEntries or maxEntriesPerScope says when it is full: give both',
+    );
   if (onEvict && !evict) throw invalid('InMemoryStore calls onEvict only with evict: true: give both');
   const nowMs = clock ? () => readingOf(clock()) : monotonicMs;
-  return { limits: { maxEntries: maxEntries ?? Infinity, evict, onEvict, nowMs }, requiresScope: requireScope };
+  const limits = {
+    maxEntries: maxEntries ?? Infinity,
+    maxEntriesPerScope: maxEntriesPerScope ?? Infinity,
+    ...{ evict, onEvict, nowMs },
+  };
+  return { limits, requiresScope: requireScope };
 }
 
 /** The wall clock at the start of the process, moved on by the monotonic one. */

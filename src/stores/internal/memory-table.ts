@@ -1,9 +1,12 @@
-import { StoreError } from '../../core/errors.js';
+import { LimitError, StoreError } from '../../core/errors.js';
+import type { StoreKey } from '../../core/record.js';
 import type { Kept } from './kept.js';
+import { Shares } from './memory-shares.js';
 import { NOBODY } from './transitions.js';
 
 export interface TableLimits {
   readonly maxEntries: number;
+  readonly maxEntriesPerScope: number;
   readonly evict: boolean;
   readonly onEvict: ((address: string) => void) | undefined;
   /** The store's clock, in whole milliseconds. */
@@ -14,15 +17,13 @@ export interface TableLimits {
 const SWEPT_BY_A_WRITE = 2;
 
 /**
- * The records of the memory store by address, with room for so many. Sets and maps keep their order, so that moving an
- * address to the end is all that "least recently used" takes.
+ * The records of the memory store by address, with room for so many. Where that is used up, the scope gives way that fills
+ * it: so one tenant's made-up keys never drop another's records.
  */
 export class MemoryTable {
   readonly #records = new Map<string, Kept>();
-  /** Settled records that may go, the least recently used one first. */
-  readonly #settled = new Set<string>();
-  /** Marks of claims that were released: they hold nothing, and go before any record does. */
-  readonly #marks = new Set<string>();
+  /** What each scope holds; nothing where there is room without end. */
+  readonly #shares = new Shares();
   /** No record expires before this: spares a full table a look at every record for every claim it refuses. */
   #soonestMs = Infinity;
   /** Where the sweeping by writes has got to. */
@@ -46,35 +47,40 @@ export class MemoryTable {
     return undefined;
   }
 
-  put(address: string, kept: Kept): void {
+  put({ address, scope }: StoreKey, kept: Kept): void {
     this.#records.set(address, kept);
     this.#soonestMs = Math.min(this.#soonestMs, kept.expiresAtMs);
     this.#sweepSome();
-    if (this.limits.maxEntries === Infinity) return;
-    this.#settled.delete(address);
-    this.#marks.delete(address);
-    if (mayGo(kept)) this.#settled.add(address);
-    else if (kept.status === 'TOMBSTONE' && kept.token !== NOBODY) this.#marks.add(address);
+    if (!isBounded(this.limits)) return;
+    const isMark = kept.status === 'TOMBSTONE' && kept.token !== NOBODY;
+    this.#shares.put(address, scope, mayGo(kept) ? 'settled' : isMark ? 'mark' : 'held');
   }
 
   /** Somebody was answered with the record. */
   touch(address: string): void {
-    if (this.#settled.delete(address)) this.#settled.add(address);
+    this.#shares.touch(address);
   }
 
   /**
    * Room for one record more.
    * @throws StoreError STORE_UNAVAILABLE where nothing may go
+   * @throws LimitError LIMITED where nothing of this scope may go, and it has used up its share
    */
-  makeRoom(): void {
-    if (this.#records.size < this.limits.maxEntries) return;
+  makeRoom({ scope }: StoreKey): void {
+    const { maxEntries, maxEntriesPerScope, evict } = this.limits;
+    const isShareFull = () => this.#shares.sizeOf(scope) >= maxEntriesPerScope;
+    const isFull = () => this.#records.size >= maxEntries;
+    if (!isFull() && !(maxEntriesPerScope < Infinity && isShareFull())) return;
     this.sweep();
-    while (this.#records.size >= this.limits.maxEntries) {
-      const [mark] = this.#marks;
-      const [oldest] = this.limits.evict ? this.#settled : [];
-      if (mark !== undefined) this.#drop(mark);
-      else if (oldest !== undefined) this.#evict(oldest);
-      else throw full(this.limits);
+    while (isShareFull()) {
+      const next = this.#shares.nextOf(scope, evict);
+      if (!next) throw shareFull(this.limits);
+      this.#give(next);
+    }
+    while (isFull()) {
+      const next = this.#shares.next(evict);
+      if (!next) throw full(this.limits);
+      this.#give(next);
     }
   }
 
@@ -91,8 +97,7 @@ export class MemoryTable {
 
   clear(): void {
     this.#records.clear();
-    this.#settled.clear();
-    this.#marks.clear();
+    this.#shares.clear();
     this.#soonestMs = Infinity;
   }
 
@@ -109,8 +114,10 @@ export class MemoryTable {
     }
   }
 
-  #evict(address: string): void {
+  #give({ address, isMark }: { address: string; isMark: boolean }): void {
     this.#drop(address);
+    // A mark holds nothing.
+    if (isMark) return;
     this.#evictions++;
     try {
       this.limits.onEvict?.(address);
@@ -121,10 +128,12 @@ export class MemoryTable {
 
   #drop(address: string): void {
     this.#records.delete(address);
-    this.#settled.delete(address);
-    this.#marks.delete(address);
+    this.#shares.drop(address);
   }
 }
+
+const isBounded = ({ maxEntries, maxEntriesPerScope }: TableLimits): boolean =>
+  maxEntries < Infinity || maxEntriesPerScope < Infinity;
 
 /** Steps are effects that happened, and a later attempt relies on them: a failure that holds some stays. */
 function mayGo({ status, steps }: Kept): boolean {
@@ -138,6 +147,14 @@ function full({ maxEntries, evict }: TableLimits): StoreError {
     'STORE_UNAVAILABLE',
     `this InMemoryStore is full: it holds ${maxEntries} records (maxEntries), and ${state}; nothing was run. ` +
       `To go on, ${advice}`,
-    { transient: false },
+    { transient: false, neverSent: true },
+  );
+}
+
+function shareFull({ maxEntriesPerScope, evict }: TableLimits): LimitError {
+  const state = evict ? 'none of them is settled, so none may give way' : 'none of them has expired';
+  return new LimitError(
+    'LIMITED',
+    `this scope holds ${maxEntriesPerScope} records in this InMemoryStore (maxEntriesPerScope), and ${state}; nothing was run`,
   );
 }

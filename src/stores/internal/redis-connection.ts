@@ -13,7 +13,7 @@ import {
 import { checkUrl } from './redis-options.js';
 import { toRedisError } from './redis-errors.js';
 import { ReplicatedCalls, type Replicas } from './redis-replicas.js';
-import type { Script } from './redis-script.js';
+import type { Script, ScriptCall } from './redis-script.js';
 
 export interface ConnectionOptions {
   /** Undefined: REDIS_URL or localhost, read at the first use. */
@@ -27,6 +27,11 @@ export interface ConnectionOptions {
   readonly replicas: Replicas | undefined;
   /** Told once, when a call was answered. */
   readonly onConnected: (client: RedisClient) => void;
+}
+
+interface Call extends ScriptCall {
+  /** How often the connection had been ready when it was given a command that it could not send yet. */
+  readonly waitsFor: number | undefined;
 }
 
 const BATCH = 16;
@@ -46,6 +51,8 @@ export class RedisConnection {
   #lastError: unknown;
   #inFlight = 0;
   #answers = 0;
+  /** How often our own connection became ready. */
+  #readied = 0;
   #watchdog: NodeJS.Timeout | undefined;
   #greeted = false;
   #corked = 0;
@@ -60,28 +67,46 @@ export class RedisConnection {
     if (options.replicas) this.#replicated = new ReplicatedCalls(options.replicas);
   }
 
+  /** Whether commands on several keys may be refused. */
+  get isCluster(): boolean {
+    return this.#client !== undefined && isCluster(this.#client);
+  }
+
   /**
    * Runs a script on one key, the first of `args`, and reads its answer. Rejects with a StoreError, transient where the
    * same call may do better in a moment.
    * @param counts whether somebody relies on the answer, so that the replicas must hold what it says, where any must
+   * @param keys how many of `args` are keys, where it is more than the first
    */
   run<R>(
     script: Script,
     args: string[],
     read: (answer: unknown) => R,
     counts: (value: R) => boolean = Boolean,
+    keys = 1,
   ): Promise<R> {
-    if (this.#closed)
-      return Promise.reject(new StoreError('STORE_UNAVAILABLE', 'this RedisStore was closed'));
+    if (this.#closed) {
+      const error = new StoreError('STORE_UNAVAILABLE', 'this RedisStore was closed', { neverSent: true });
+      return Promise.reject(error);
+    }
     const client = this.#client;
-    if (!client) return this.#open().then(() => this.run(script, args, read, counts));
+    if (!client) return this.#open().then(() => this.run(script, args, read, counts, keys));
     this.#began(client);
-    if (this.#replicated) return this.#runReplicated(this.#replicated, client, script, args, read, counts);
+    const call = { script, args, keys, waitsFor: this.#waitsFor(client) };
+    if (this.#replicated) return this.#runReplicated(this.#replicated, client, call, read, counts);
     // Not async: a promise less on the path of every call.
-    return client.evalsha(script.sha, 1, ...args).then(
+    return client.evalsha(script.sha, keys, ...args).then(
       (answer) => this.#answered(client, read, answer),
-      (error: unknown) => this.#failed(client, script, args, read, error),
+      (error: unknown) => this.#failed(client, call, read, error),
     );
+  }
+
+  /**
+   * A command that is given to our own connection before it is ready stays in this process until it is. The number of times
+   * that it was ready so far: if that is still the same when the command fails, it was never sent.
+   */
+  #waitsFor(client: RedisClient): number | undefined {
+    return this.#options.client || client.status === 'ready' ? undefined : this.#readied;
   }
 
   #answered<R>(client: RedisClient, read: (answer: unknown) => R, answer: unknown): R {
@@ -92,15 +117,15 @@ export class RedisConnection {
 
   async #failed<R>(
     client: RedisClient,
-    script: Script,
-    args: string[],
+    call: Call,
     read: (answer: unknown) => R,
     error: unknown,
   ): Promise<R> {
+    if (!(error instanceof Error) || !/NOSCRIPT/.test(error.message))
+      throw this.#refused(client, error, call);
     let answer: unknown;
     try {
-      if (!(error instanceof Error) || !/NOSCRIPT/.test(error.message)) throw error;
-      answer = await client.eval(script.text, 1, ...args);
+      answer = await client.eval(call.script.text, call.keys, ...call.args);
     } catch (cause) {
       throw this.#refused(client, cause);
     }
@@ -110,13 +135,12 @@ export class RedisConnection {
   async #runReplicated<R>(
     replicated: ReplicatedCalls,
     client: RedisClient,
-    script: Script,
-    args: string[],
+    call: Call,
     read: (answer: unknown) => R,
     counts: (value: R) => boolean,
   ): Promise<R> {
-    const held = await replicated.run(client, script, args).catch((cause: unknown) => {
-      throw this.#refused(client, cause);
+    const held = await replicated.run(client, call).catch((cause: unknown) => {
+      throw this.#refused(client, cause, call);
     });
     const value = this.#answered(client, read, held.answer);
     const { count, timeoutMs } = this.#options.replicas!;
@@ -126,9 +150,9 @@ export class RedisConnection {
     throw new StoreError('STORE_UNAVAILABLE', message, { transient: true });
   }
 
-  #refused(client: RedisClient, cause: unknown): Error {
+  #refused(client: RedisClient, cause: unknown, call?: Call): Error {
     this.#ended(client);
-    const error = toRedisError(cause, this.#lastError);
+    const error = toRedisError(cause, this.#lastError, call?.waitsFor === this.#readied);
     // After a failover this is a replica: only a new connection finds the new master.
     if (!this.#options.client && /\bREADONLY\b/.test(error.message)) socketOf(client)?.destroy();
     return error;
@@ -189,6 +213,7 @@ export class RedisConnection {
       // Not at 'ready', which may come after a refused SELECT.
       client.on('connect', () => {
         this.#lastError = undefined;
+        this.#readied++;
         redrawTokens();
       });
       return (this.#client = client);

@@ -25,8 +25,9 @@ const ADVICE: readonly [pattern: RegExp, advice: string][] = [
 /**
  * Any failure of a command as an error of ours. `connectionError` is what the connection last complained of: ioredis
  * rejects the commands themselves with no more than "Connection is closed".
+ * @param neverSent whether the command never left this process
  */
-export function toRedisError(error: unknown, connectionError: unknown): IdempotencyError {
+export function toRedisError(error: unknown, connectionError: unknown, neverSent = false): IdempotencyError {
   if (isIdempotencyError(error)) return error;
   const message = messageOf(error);
   if (/\bWRONGTYPE\b/.test(message)) {
@@ -47,5 +48,9 @@ export function toRedisError(error: unknown, connectionError: unknown): Idempote
       return new StoreError('STORE_UNAVAILABLE', `Redis refused: ${told}; ${advice}`, { cause });
   }
   const transient = closed || TRANSIENT.test(told);
-  return new StoreError('STORE_UNAVAILABLE', `Redis could not be asked: ${told}`, { cause, transient });
+  return new StoreError('STORE_UNAVAILABLE', `Redis could not be asked: ${told}`, {
+    cause,
+    transient,
+    neverSent,
+  });
 }

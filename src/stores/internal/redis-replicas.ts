@@ -1,5 +1,5 @@
 import { isCluster, type RedisClient, type RedisPipeline } from './redis-client.js';
-import type { Script } from './redis-script.js';
+import type { ScriptCall } from './redis-script.js';
 
 /** How many replicas must hold what is answered, and how long each answer may wait for them. */
 export interface Replicas {
@@ -13,9 +13,7 @@ export interface Held {
   readonly copies: number;
 }
 
-interface Call {
-  readonly script: Script;
-  readonly args: string[];
+interface Call extends ScriptCall {
   /** The server did not know the script by its digest. */
   asText: boolean;
   resolve(held: Held): void;
@@ -41,9 +39,9 @@ export class ReplicatedCalls {
 
   constructor(private readonly replicas: Replicas) {}
 
-  run(client: RedisClient, script: Script, args: string[]): Promise<Held> {
+  run(client: RedisClient, { script, args, keys }: ScriptCall): Promise<Held> {
     return new Promise((resolve, reject) => {
-      this.#queue.push({ script, args, asText: false, resolve, reject });
+      this.#queue.push({ script, args, keys, asText: false, resolve, reject });
       // What is asked for in the same turn goes along.
       if (this.#queue.length === 1) queueMicrotask(() => this.#send(client));
     });
@@ -72,9 +70,9 @@ export class ReplicatedCalls {
   }
 
   async #execute(pipeline: RedisPipeline, calls: readonly Call[]): Promise<Reply[]> {
-    for (const { script, args, asText } of calls) {
-      if (asText) pipeline.eval(script.text, 1, ...args);
-      else pipeline.evalsha(script.sha, 1, ...args);
+    for (const { script, args, keys, asText } of calls) {
+      if (asText) pipeline.eval(script.text, keys, ...args);
+      else pipeline.evalsha(script.sha, keys, ...args);
     }
     pipeline.wait(this.replicas.count, this.replicas.timeoutMs);
     return (await pipeline.exec()) ?? [];
@@ -92,7 +90,7 @@ export class ReplicatedCalls {
       if (how === 'ASK') call.resolve(await this.#ask(client, call, address, error));
       else {
         // The client learns from it where the slot is now; whoever sends again finds it there.
-        if (how === 'MOVED') await client.evalsha(call.script.sha, 1, ...call.args);
+        if (how === 'MOVED') await client.evalsha(call.script.sha, call.keys, ...call.args);
         call.reject(error);
       }
     } catch (failure) {

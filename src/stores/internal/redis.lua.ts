@@ -392,4 +392,17 @@ ${WAKE}
 return 1
 `;
 
-export const SCRIPTS = { CLAIM, RENEW, STEP, SETTLE, RELEASE, READ, OVERRIDE } as const;
+/** {@link RELEASE} for each key, with two arguments each. One that fails is 2, and the others are as they would be without. */
+const RELEASE_MANY = `
+local function release(KEYS,ARGV)
+${RELEASE}
+end
+local results={}
+for i=1,#KEYS do
+  local ok,answer=pcall(release,{KEYS[i]},{ARGV[2*i-1],ARGV[2*i]})
+  results[i]=ok and answer or 2
+end
+return results
+`;
+
+export const SCRIPTS = { CLAIM, RENEW, STEP, SETTLE, RELEASE, RELEASE_MANY, READ, OVERRIDE } as const;
