@@ -34,3 +34,11 @@ export function holdsKey(store: LeaseStore, key: StoreKey): boolean {
   }
   return false;
 }
+
+/** Whether the calling code is part of this attempt's work, also from within attempts that the work began itself. */
+export function isInside(attempt: Attempt): boolean {
+  for (let frame = frames.getStore(); frame; frame = frame.outer) {
+    if (frame.attempt === attempt) return true;
+  }
+  return false;
+}

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Attempt } from '../core/attempt.js';
+import { warnOfAuthorization } from './internal/authorization.js';
 import { Exchange } from './internal/exchange.js';
 import { serveNode } from './internal/node.js';
 import { httpSettings, readHttpOptions, type HttpOptions } from './internal/options.js';
@@ -51,8 +52,15 @@ export function expressIdempotency(options: ExpressIdempotencyOptions): ExpressI
   const exchange = new Exchange(
     httpSettings('expressIdempotency()', readHttpOptions('expressIdempotency()', options)),
   );
+  let hasLooked = false;
   const middleware: ExpressIdempotency = (req, res, next) => {
-    if (!exchange.concerns(req.method)) return next();
+    // What has an answer already needs none of ours: a handler that answered and passed the request on, say.
+    if (!exchange.concerns(req.method) || (res as ServerResponse).headersSent) return next();
+    if (!hasLooked) {
+      hasLooked = true;
+      const remedy = 'put it before expressIdempotency()';
+      warnOfAuthorization(behind(req, middleware), req.originalUrl, remedy, exchange.settings.warn);
+    }
     void serveNode(exchange, req, {
       raw: req as unknown as IncomingMessage,
       res: res as ServerResponse,
@@ -68,6 +76,18 @@ export function expressIdempotency(options: ExpressIdempotencyOptions): ExpressI
     });
   };
   return middleware;
+}
+
+/** The functions that stand behind us: in our route, or else in the app. */
+function behind(req: ExpressRequest, middleware: ExpressIdempotency): unknown[] {
+  const { app, route } = req as { app?: { router?: unknown; _router?: unknown }; route?: unknown };
+  // Express 4 has the first, and throws for the second.
+  for (const at of [route, app?._router ?? app?.router]) {
+    const { stack } = (at ?? {}) as { stack?: readonly { handle?: unknown }[] };
+    const handles = stack?.map(({ handle }) => handle) ?? [];
+    if (handles.includes(middleware)) return handles.slice(handles.indexOf(middleware) + 1);
+  }
+  return [];
 }
 
 /** The route's pattern, if it is this route's stack that we stand in: an earlier route's is left in the request. */

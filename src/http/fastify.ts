@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type {} from 'fastify';
 import type { Attempt } from '../core/attempt.js';
 import { invalid, show } from '../core/check.js';
+import { warnOfAuthorization } from './internal/authorization.js';
 import { Exchange } from './internal/exchange.js';
 import { serveNode, type NodeExchange } from './internal/node.js';
 import { httpSettings, readHttpOptions, type HttpOptions, type ReadOptions } from './internal/options.js';
@@ -33,6 +34,8 @@ export interface FastifyRequestLike {
   readonly query: unknown;
   readonly ip: string;
   readonly raw: object;
+  /** Whether no route was found. */
+  readonly is404?: boolean;
   readonly routeOptions: { readonly url?: string | undefined; readonly config: unknown };
 }
 interface FastifyReplyLike {
@@ -54,6 +57,12 @@ type FastifyPlugin = (
   done: (error?: Error) => void,
 ) => void;
 
+interface AddedRoute {
+  readonly config?: unknown;
+  readonly preHandler?: unknown;
+  readonly url: string;
+  readonly method: string | string[];
+}
 type RouteOptions = false | Partial<FastifyIdempotencyOptions>;
 const NAME = 'fastifyIdempotency()';
 
@@ -80,9 +89,18 @@ function install(instance: FastifyLike, options: FastifyIdempotencyOptions): voi
   if (!instance.hasRequestDecorator('idempotency')) instance.decorateRequest('idempotency', null);
   // A mistake in a route's options shows when the route is added, not when it is called; for a route that was added
   // before this plugin was loaded, when it is called.
-  instance.addHook('onRoute', ({ config }: { config?: unknown }) => void exchangeOf(routeOptions(config)));
+  instance.addHook('onRoute', ({ config, preHandler, url, method }: AddedRoute) => {
+    const own = routeOptions(config);
+    const exchange = exchangeOf(own);
+    const isProtected = own !== false && [method].flat().some((each) => exchange.concerns(each));
+    if (!isProtected) return;
+    const remedy = 'make it an onRequest or preValidation hook';
+    warnOfAuthorization([preHandler].flat(), url, remedy, exchange.settings.warn);
+  });
   // After parsing and validation: what fails there is no answer to be remembered.
   const hook: Hook = (request, reply, done) => {
+    // Fastify runs hooks for what no route is there for, too.
+    if (request.is404) return done();
     const own = routeOptions(request.routeOptions.config);
     const exchange = exchangeOf(own);
     if (own === false || !exchange.concerns(request.method)) return done();
@@ -104,6 +122,9 @@ function nodeExchange(...[request, reply, done]: Parameters<Hook>): NodeExchange
     res,
     body: request.body,
     bodyRemedy: 'its content type parser gave nothing',
+    scopeHint:
+      'fastifyIdempotency() is a preHandler hook, and preHandler hooks that were added after it, or to the route, run later: ' +
+      'let an onRequest or preValidation hook tell who the caller is',
     url: request.originalUrl,
     route: request.routeOptions.url,
     next: (attempt) => {

@@ -64,7 +64,11 @@ function toResponse({ status, headers, body }: Answered): Response {
   const pairs = Object.entries(headers).flatMap(([name, value]) =>
     [value].flat().map((each): [string, string] => [name, String(each)]),
   );
-  return new Response(isBodiless(status) ? null : (body as Uint8Array<ArrayBuffer>), {
+  // Some servers say what type an empty body has, which one that is absent has not.
+  const isAbsent = isBodiless(status) || body.length === 0;
+  // As bytes: a text would be given a type of its own.
+  const bytes = typeof body === 'string' ? new TextEncoder().encode(body) : (body as Uint8Array<ArrayBuffer>);
+  return new Response(isAbsent ? null : bytes, {
     status,
     headers: pairs,
   });
@@ -79,6 +83,8 @@ function factsOf(request: Request): Facts {
     route: pathname,
     header: (name) => request.headers.get(name) ?? undefined,
     body: () => fetchBody(request),
+    // Whoever calls the handler may give it one Request several times.
+    comesOnce: false,
     onGone(listener) {
       if (request.signal.aborted) listener();
       else request.signal.addEventListener('abort', listener, { once: true });

@@ -12,14 +12,28 @@ export interface Answered extends SavedAnswer {
   readonly body: string | Uint8Array;
 }
 
-/** What the handler came to: its answer, or what it broke off with. */
-export type Handled = { readonly answer: SavedAnswer } | { readonly error: unknown };
+/** What the handler came to: its answer, what it broke off with, or that nobody can say. */
+export type Handled =
+  | { readonly answer: SavedAnswer }
+  | { readonly error: unknown }
+  /** Whether there was an effect is not known. */
+  | { readonly unclear: Error };
 
-/** Replayed unless told otherwise: what describes the body, and what the client is to do next. */
+/** Replayed unless told otherwise: what describes the body, what the client is to do next, and what it may do with it. */
 const SAFE_HEADERS: readonly string[] = [
   ...['content-type', 'content-encoding', 'content-language', 'content-disposition', 'content-location'],
-  ...['cache-control', 'etag', 'expires', 'last-modified', 'link', 'location', 'retry-after', 'vary'],
+  ...['content-range', 'accept-ranges', 'content-digest', 'repr-digest', 'etag', 'last-modified', 'vary'],
+  ...['link', 'location', 'refresh', 'retry-after', 'allow', 'preference-applied', 'deprecation', 'sunset'],
+  // A browser protects a replayed page as it does the first one.
+  ...['content-security-policy', 'content-security-policy-report-only', 'x-content-type-options'],
+  ...['x-frame-options', 'x-xss-protection', 'x-download-options', 'x-permitted-cross-domain-policies'],
+  ...['referrer-policy', 'permissions-policy', 'strict-transport-security', 'origin-agent-cluster'],
+  ...['cross-origin-opener-policy', 'cross-origin-embedder-policy', 'cross-origin-resource-policy'],
+  ...['x-robots-tag', 'expires', 'pragma', 'no-vary-search'],
 ];
+/** What tells caches what they may keep: the standard one, those for one cache (RFC 9213), and what came before it. */
+const CACHE_CONTROL =
+  /^(?:[a-z0-9-]+-)?cache-control$|^(?:surrogate-control|edge-control|x-accel-expires|cache-tag|surrogate-key)$/;
 /** Never replayed: they belong to one connection, one moment or one person, or are computed anew. */
 export const NEVER_REPLAYED: readonly string[] = [
   ...[
@@ -44,7 +58,39 @@ export const NEVER_REPLAYED: readonly string[] = [
 /** Which headers are recorded. @param more lower-case names besides the safe ones */
 export function headerFilter(more: readonly string[]): (name: string) => boolean {
   const kept = new Set([...SAFE_HEADERS, ...more]);
-  return (name) => kept.has(name);
+  return (name) => kept.has(name) || CACHE_CONTROL.test(name);
+}
+
+type HeaderValue = string | readonly string[];
+
+/** The headers that are recorded of all that an answer has. @param all lower-case names */
+export function savedHeaders(
+  all: Iterable<readonly [string, number | HeaderValue | undefined]>,
+  keeps: (name: string) => boolean,
+): Record<string, HeaderValue> {
+  const saved: Record<string, HeaderValue> = {};
+  let hasCookie = false;
+  for (const [name, value] of all) {
+    if (value === undefined) continue;
+    if (name === 'set-cookie') hasCookie = true;
+    if (keeps(name)) saved[name] = Array.isArray(value) ? value.map(String) : String(value);
+  }
+  return hasCookie ? keptPrivate(saved) : saved;
+}
+
+/**
+ * Shared caches do not keep an answer that sets a cookie. Without its cookie, they would keep the replay: so it says in
+ * words that it is for one person.
+ */
+function keptPrivate(headers: Readonly<Record<string, HeaderValue>>): Record<string, HeaderValue> {
+  const others = Object.entries(headers).filter(
+    ([name]) => name === 'cache-control' || !CACHE_CONTROL.test(name),
+  );
+  const said = String(headers['cache-control'] ?? '');
+  if (/(?:^|[\s,])(?:no-store|private)(?:$|[\s,])/i.test(said)) return Object.fromEntries(others);
+  const kept = said.split(',').filter((part) => !/^\s*(?:public|s-maxage=.*)?\s*$/i.test(part));
+  const words = [...kept.map((part) => part.trim()), 'private'].join(', ');
+  return { ...Object.fromEntries(others), 'cache-control': words };
 }
 
 /** Answers with these have no body, whatever the handler gave. */

@@ -2,14 +2,17 @@ import type { Adapter } from '../../adapter.js';
 import type { Attempt } from '../../core/attempt.js';
 import { isNothing, show } from '../../core/check.js';
 import { isIdempotencyError, UsageError, type IdempotencyError } from '../../core/errors.js';
-import { IN_DOUBT_RETENTION_MS, type FailureVerdict } from '../../core/options.js';
-import { failureOutcome, isVerdict, type Answer, type Outcome } from '../../core/outcome.js';
+import { IN_DOUBT_RETENTION_MS } from '../../core/options.js';
+import type { Answer, Outcome } from '../../core/outcome.js';
 import type { StoredRecord } from '../../core/record.js';
 import { checkScope, recordOf, type RecordPlace } from './address.js';
 import { isSavedAnswer, type Answered, type Handled, type SavedAnswer } from './answer.js';
+import { codedFor } from './coding.js';
 import { parseKeyHeader } from './header.js';
+import { enterProtection, isProtected } from './nesting.js';
 import type { HttpSettings, ReconciledRequest } from './options.js';
 import { problem, type ProblemCode } from './problem.js';
+import { outcomeOf } from './verdict.js';
 
 /** What the core asks of a request, whatever the framework. */
 export interface Facts {
@@ -25,6 +28,10 @@ export interface Facts {
    * @throws UsageError INVALID_OPTIONS when it can't be had
    */
   readonly body: () => unknown;
+  /** Whether each request is an object of its own. */
+  readonly comesOnce: boolean;
+  /** What the framework's users often get wrong where no caller is named. */
+  readonly scopeHint?: string | undefined;
   /** Calls back when the client has left. */
   readonly onGone: (listener: () => void) => void;
 }
@@ -49,18 +56,12 @@ interface Keyed {
 }
 
 const PASS: Reply = { kind: 'pass' };
-/** Answers that say "not now": they are no outcome of the operation. */
-const NOT_NOW: readonly number[] = [408, 409, 425, 429];
 const LEAST_RETRY_SECONDS = 1;
-
-// A request that the app protects is not protected again by a router: it would wait for itself. One set per process,
-// also where the ESM and the CommonJS build are both loaded.
-const PROTECTED = Symbol.for('twiceshy.requests.1');
-const holder = globalThis as { [PROTECTED]?: WeakSet<object> };
-const protectedRequests = (holder[PROTECTED] ??= new WeakSet());
 
 /** What happens to one request. The state machine is the engine's; this puts its answers into HTTP. */
 export class Exchange<Req extends object> {
+  #hasHinted = false;
+
   constructor(readonly settings: HttpSettings<Req>) {}
 
   get #adapter(): Adapter {
@@ -76,12 +77,19 @@ export class Exchange<Req extends object> {
    * @throws UsageError INVALID_OPTIONS, or what a function in the options threw; never after `work` was called
    */
   async answer(request: Req, facts: Facts, work: (attempt: Attempt) => Promise<Handled>): Promise<Reply> {
-    if (!this.concerns(facts.method) || protectedRequests.has(request)) return PASS;
-    if (await this.settings.given.skip?.(request)) return PASS;
+    if (!this.concerns(facts.method) || isProtected(request, facts.comesOnce, this.settings)) return PASS;
+    if (await this.#isSkipped(request)) return PASS;
     const keyed = await this.#read(request, facts);
     if (!('key' in keyed)) return keyed;
-    protectedRequests.add(request);
     return this.#run(request, facts, keyed, work);
+  }
+
+  /** Only `true` and `false` mean something: a text such as `'false'`, from a header, would switch the protection off. */
+  async #isSkipped(request: Req): Promise<boolean> {
+    const { skip } = this.settings.given;
+    const said: unknown = skip ? await skip(request) : false;
+    if (typeof said === 'boolean') return said;
+    throw new UsageError('INVALID_OPTIONS', `skip() answered ${show(said)}: it answers true or false`);
   }
 
   async #read(request: Req, facts: Facts): Promise<Keyed | Reply> {
@@ -94,7 +102,7 @@ export class Exchange<Req extends object> {
       return this.#problem('IDEMPOTENCY_KEY_INVALID', { detail });
     }
     const scope = given.scope === 'shared' ? undefined : checkScope(await given.scope(request));
-    if (scope === undefined && given.scope !== 'shared') return this.#problem('IDEMPOTENCY_SCOPE_MISSING');
+    if (scope === undefined && given.scope !== 'shared') return this.#unknownCaller(facts);
     const route = given.route ? given.route(request) : facts.route;
     const tenant = this.#adapter.given.scope;
     const place = recordOf({
@@ -107,6 +115,15 @@ export class Exchange<Req extends object> {
     if (payload !== undefined) return { key: parsed.key, place, payload };
     const detail = 'The request lacks what a retry of it would be recognised by.';
     return this.#problem('IDEMPOTENCY_KEY_INVALID', { detail });
+  }
+
+  /** The client is told what it must know; whoever wrote the app, once, what may be wrong with it. */
+  #unknownCaller({ method, route, scopeHint }: Facts): Reply {
+    if (scopeHint !== undefined && !this.#hasHinted) {
+      this.#hasHinted = true;
+      this.settings.warn(`scope() named no caller of ${method} ${route}: ${scopeHint}`);
+    }
+    return this.#problem('IDEMPOTENCY_SCOPE_MISSING');
   }
 
   /** Undefined where `fingerprint` gave nothing: a client alone may bring that about, and must not switch the comparison off. */
@@ -141,7 +158,13 @@ export class Exchange<Req extends object> {
       onAbandoned: rule,
       signal: left.signal,
       onStart: () => (hasStarted = true),
-      work: async (attempt) => this.#outcomeOf(await work(attempt)),
+      work: async (attempt) => {
+        const { where } = this.settings;
+        const leave = enterProtection(request, { attempt, where, options: given });
+        const handled = await work(attempt);
+        leave();
+        return outcomeOf(handled, this.settings);
+      },
       reconcile:
         typeof onAbandoned === 'function'
           ? async (attempt) => reconciled(await onAbandoned(attempt, request))
@@ -149,35 +172,12 @@ export class Exchange<Req extends object> {
     });
     // A lost lease ends otherwise: then another outcome than the handler's is recorded.
     if (answer.kind === 'ran' && answer.by === 'work') return { kind: 'own' };
-    return this.#replyTo(answer, key, place);
+    return this.#codedFor(facts, await this.#replyTo(answer, key, place));
   }
 
-  #outcomeOf(handled: Handled): Outcome<SavedAnswer> {
-    const { rule } = this.settings;
-    // Nobody can say what an error left behind: where that matters, the rule says so.
-    const unclear = rule === 'retry' ? 'retryable' : 'unknown';
-    if ('error' in handled) return failureOutcome(unclear, handled.error);
-    const { answer } = handled;
-    const said = this.#isRemembered(answer.status);
-    if (said === true || said === 'final') return { kind: 'completed', value: answer };
-    if (said !== false) return failureOutcome(said, answer);
-    return failureOutcome(answer.status < 500 ? 'retryable' : unclear, answer);
-  }
-
-  /** A predicate that throws, or whose answer means nothing, leaves it to the default: it must not undo a charge. */
-  #isRemembered(status: number): boolean | FailureVerdict {
-    const { given, warn } = this.settings;
-    const byDefault = status < 500 && !NOT_NOW.includes(status);
-    let said: unknown;
-    try {
-      said = given.remember?.(status);
-    } catch (error) {
-      warn(`remember(${status}) threw ${show(error)}: it counts as if it had said nothing`, { error });
-    }
-    if (typeof said === 'boolean' || isVerdict(said)) return said;
-    if (said !== undefined)
-      warn(`remember(${status}) answered ${show(said)}, which is no verdict and counts as nothing`);
-    return byDefault;
+  async #codedFor({ header }: Facts, reply: Reply): Promise<Reply> {
+    if (reply.kind !== 'answer') return reply;
+    return { kind: 'answer', answer: await codedFor(reply.answer, header('accept-encoding')) };
   }
 
   async #replyTo(answer: Answer<SavedAnswer>, key: string, place: RecordPlace): Promise<Reply> {

@@ -1,4 +1,5 @@
-import { BodyCopy, isBodiless, type Handled } from './answer.js';
+import { BodyCopy, isBodiless, savedHeaders, type Handled } from './answer.js';
+import { HeldBody } from './fetch-held-body.js';
 import type { HttpSettings } from './options.js';
 
 type Settings = Pick<HttpSettings<never>, 'keepsHeader' | 'maxBodyBytes'>;
@@ -66,7 +67,8 @@ export class FetchRecording {
       return this.#end(response);
     }
     const reader = source.getReader() as ReadableStreamDefaultReader<Chunk>;
-    const body = new HeldBody(reader, this.#copy, Number(headers.get('content-length') ?? NaN), this.#mayEnd);
+    const length = Number(headers.get('content-length') ?? NaN);
+    const body = new HeldBody(reader, this.#copy, length, this.#mayEnd);
     const isThere = await Promise.race([
       body.read.then(
         () => true,
@@ -74,8 +76,7 @@ export class FetchRecording {
       ),
       nextTurn(),
     ]);
-    if (isThere) await body.read;
-    const bytes = isThere && body.chunks <= 1 ? this.#copy.bytes() : undefined;
+    const bytes = isThere && !body.isBroken && body.chunks <= 1 ? this.#copy.bytes() : undefined;
     if (bytes) {
       this.#whole = () => new Response(bytes as Chunk, init);
       return this.#end(response);
@@ -86,93 +87,9 @@ export class FetchRecording {
   }
 
   #end({ status, headers }: Response): void {
-    const kept: Record<string, string> = {};
-    headers.forEach((value, name) => {
-      if (this.settings.keepsHeader(name)) kept[name] = value;
-    });
+    const kept = savedHeaders(headers, this.settings.keepsHeader);
     const body = isBodiless(status) ? '' : this.#copy.toSave();
     this.#settle({ answer: { status, headers: kept, body } });
-  }
-}
-
-/** A body that passes through and is copied; its last byte waits. */
-class HeldBody {
-  readonly stream: ReadableStream<Chunk>;
-  /** Ends when all of it has been read; rejects with what the handler's stream broke with. */
-  readonly read: Promise<void>;
-  /** A body that was text or bytes comes in one, and goes out in one, so that the server still knows its length. */
-  chunks = 0;
-  #controller!: ReadableStreamDefaultController<Chunk>;
-  #isWanted: (() => void) | undefined;
-  #hasLeft = false;
-  #size = 0;
-
-  constructor(
-    private readonly reader: ReadableStreamDefaultReader<Chunk>,
-    private readonly copy: BodyCopy,
-    private readonly contentLength: number,
-    private readonly mayEnd: Promise<void>,
-  ) {
-    this.stream = new ReadableStream<Chunk>({
-      start: (controller) => void (this.#controller = controller),
-      pull: () => this.#isWanted?.(),
-      // The handler goes on, and its answer is recorded for the retry.
-      cancel: () => this.#leave(),
-    });
-    this.mayEnd.catch((error: unknown) => this.#breakOff(error));
-    this.read = this.#pump();
-  }
-
-  async #pump(): Promise<void> {
-    try {
-      for (;;) {
-        const { done, value } = await this.reader.read();
-        if (done) break;
-        this.chunks++;
-        this.copy.add(value);
-        this.#pass(value);
-        // What is copied may be read ahead of the client; what is not is read as fast as it takes it.
-        if (!this.copy.isWhole) await this.#untilWanted();
-      }
-    } catch (error) {
-      this.#breakOff(error);
-      throw error;
-    }
-    this.mayEnd.then(
-      () => this.#hasLeft || this.#controller.close(),
-      () => undefined,
-    );
-  }
-
-  /** The client hears no more of it; it is read to its end all the same. */
-  #breakOff(error: unknown): void {
-    if (!this.#hasLeft) this.#controller.error(error);
-    this.#leave();
-  }
-
-  #leave(): void {
-    this.#hasLeft = true;
-    this.#isWanted?.();
-  }
-
-  #pass(bytes: Chunk): void {
-    if (this.#hasLeft) return;
-    this.#size += bytes.length;
-    if (bytes.length === 0) return;
-    if (!(this.#size >= this.contentLength)) return this.#controller.enqueue(bytes);
-    // The client knows the length: with the last byte it would have all of it.
-    if (bytes.length > 1) this.#controller.enqueue(bytes.subarray(0, -1));
-    const last = bytes.slice(-1);
-    this.mayEnd.then(
-      () => this.#hasLeft || this.#controller.enqueue(last),
-      () => undefined,
-    );
-  }
-
-  async #untilWanted(): Promise<void> {
-    while (!this.#hasLeft && (this.#controller.desiredSize ?? 0) <= 0) {
-      await new Promise<void>((resolve) => (this.#isWanted = resolve));
-    }
   }
 }
 

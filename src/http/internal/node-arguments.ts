@@ -1,3 +1,5 @@
+import type { OutgoingHttpHeaders } from 'node:http';
+
 export type Callback = (error?: Error | null) => void;
 
 /** The arguments of `write` and `end`: (chunk?, encoding?, callback?), each of which may be left out. */
@@ -17,4 +19,15 @@ export function toBytes(chunk: unknown, encoding: BufferEncoding | undefined): B
   if (Buffer.isBuffer(chunk)) return chunk;
   if (chunk instanceof Uint8Array) return Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
   return undefined;
+}
+
+/** Headers as writeHead takes them, by lower-case name. */
+export function namedHeaders(given: unknown): OutgoingHttpHeaders {
+  if (given === undefined) return {};
+  const pairs: [string, OutgoingHttpHeaders[string]][] = [];
+  if (Array.isArray(given)) {
+    const flat = given.flat() as string[];
+    for (let at = 0; at < flat.length; at += 2) pairs.push([flat[at]!, flat[at + 1]]);
+  } else pairs.push(...Object.entries(given as OutgoingHttpHeaders));
+  return Object.fromEntries(pairs.map(([name, value]) => [name.toLowerCase(), value]));
 }

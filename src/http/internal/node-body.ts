@@ -6,14 +6,25 @@ import { UsageError } from '../../core/errors.js';
  * @throws UsageError INVALID_OPTIONS when there is a body and nobody has parsed it: nothing would be compared
  */
 export function parsedBody(raw: IncomingMessage, body: unknown, remedy: string): unknown {
-  const { headers } = raw;
-  const hasBody = headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
-  if (!hasBody) return undefined;
-  if (isMultipart(headers['content-type'])) throw unknownBody('is multipart');
-  // Some parsers leave {} for what they do not parse.
-  const isUnread = !raw.readableDidRead && isEmptyObject(body);
+  const isAnnounced = announcesBody(raw);
+  // Some parsers leave {} where there is no body, and for what they do not parse.
+  const isNothing = body === undefined || body === null || isEmptyObject(body);
+  if (!isAnnounced && isNothing) return undefined;
+  if (isMultipart(raw.headers['content-type'])) throw unknownBody('is multipart');
+  const isUnread = isEmptyObject(body) && isAnnounced && !raw.readableDidRead;
   if (body === undefined || isUnread) throw unknownBody(`was not parsed: ${remedy}`);
   return body;
+}
+
+/**
+ * Whether a body is to come, by what the client said. That it did not say so means little: HTTP/2 needs no header for it,
+ * and requests that are made in the process often have none. What was parsed counts all the same.
+ */
+function announcesBody(raw: IncomingMessage): boolean {
+  const { headers } = raw;
+  if (headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0) return true;
+  const { stream } = raw as { stream?: { endAfterHeaders?: unknown } };
+  return raw.httpVersionMajor === 2 && stream?.endAfterHeaders === false && headers['content-length'] !== '0';
 }
 
 export function isMultipart(contentType: string | null | undefined): boolean {

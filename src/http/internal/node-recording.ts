@@ -1,61 +1,74 @@
-import { ServerResponse, type IncomingMessage, type OutgoingHttpHeaders } from 'node:http';
-import { currentAttempt } from '../../attempt.js';
+import { ServerResponse } from 'node:http';
+import { isInside } from '../../attempt.js';
 import type { Attempt } from '../../core/attempt.js';
-import { BodyCopy, isBodiless, type Answered, type Handled, type SavedAnswer } from './answer.js';
-import type { HttpSettings } from './options.js';
-import { readArguments, toBytes, type Callback } from './node-arguments.js';
+import { unrefTimeout } from '../../core/timers.js';
+import { BodyCopy, isBodiless, savedHeaders, type Answered, type Handled } from './answer.js';
+import { namedHeaders, readArguments, toBytes, type Callback } from './node-arguments.js';
+import { writeAnswer } from './node-answer.js';
+import { outputOf, type Output } from './node-output.js';
+import { OutsideAnswer, saysGivenUp } from './node-outside.js';
 import { watchSocket } from './node-socket.js';
+import type { HttpSettings } from './options.js';
 
-type Head = Pick<SavedAnswer, 'status' | 'headers'> & { readonly contentLength: number | undefined };
+type Settings = Pick<HttpSettings<never>, 'keepsHeader' | 'maxBodyBytes' | 'lateAnswerMs'>;
+
+interface Head {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string | readonly string[]>>;
+  /** Of the body, where the client knows it beforehand. */
+  readonly length: number | undefined;
+}
 
 /**
- * Follows the handler's answer on a response of Node's HTTP server: all of it passes through as it is written, but for
- * its end, which waits for {@link release}. So the client never has a whole answer that is not recorded.
+ * Follows the handler's answer on a response of Node's HTTP server. Every call of the handler is passed on as it is, at
+ * once, so that the answer is what it is without us, also for middlewares before and behind us that hook the response.
+ * Only the last bytes wait on their way to the connection, until {@link release}: so the client never has a whole answer
+ * that is not recorded.
  *
- * Middlewares around us (compression, sessions) hooked the response before: they see what the handler does, its end
- * later. What they add is not recorded; they add it again to a replay.
+ * What middlewares around us add (compression, sessions) comes after us and is not recorded; they add it to a replay too.
  */
 export class NodeRecording {
   readonly ended: Promise<Handled>;
-  readonly #copy: BodyCopy;
+  #copy: BodyCopy;
   readonly #original: Originals;
+  readonly #output: Output;
   #settle!: (handled: Handled) => void;
   #head: Head | undefined;
   #written = 0;
-  /** Whether anything may have left for the client. */
-  #hasLeft = false;
-  /** The last byte of a body whose length the client knows. */
-  #lastByte: Buffer | undefined;
-  /** What the handler ended with. */
-  #end: { readonly bytes: Buffer; readonly callback: Callback | undefined } | undefined;
-  /** Whether all that comes goes straight on: it has broken off, or may end (which may call `write` in turn). */
+  #hasEnded = false;
+  #isClosed = false;
+  /** Whether all that comes goes on unseen: the outcome is known. */
   #isOpen = false;
+  /** Whether the client gets another answer than this one. */
   #isCut = false;
+  #outside: OutsideAnswer | undefined;
+  /** Whether the handler destroyed the connection after its end: what waits would have left before. */
+  #isToBeDestroyed = false;
+  #unwatch!: () => void;
+  /** Inside of `end`: whether it called `write` with its chunk, as it does over HTTP/2. */
+  #wroteInEnd: boolean | undefined;
 
   constructor(
     private readonly res: ServerResponse,
     private readonly attempt: Attempt,
-    private readonly settings: Pick<HttpSettings<never>, 'keepsHeader' | 'maxBodyBytes'>,
+    private readonly settings: Settings,
   ) {
     this.ended = new Promise((resolve) => (this.#settle = resolve));
     this.#copy = new BodyCopy(settings.maxBodyBytes);
+    this.#output = outputOf(res);
     this.#original = originalsOf(res);
     res.write = (...args: unknown[]) => this.#onWrite(args);
     res.end = (...args: unknown[]) => this.#onEnd(args);
-    res.writeHead = (...args: unknown[]) => {
-      this.#takeHead(args);
-      return this.#original.writeHead(...args);
-    };
+    res.writeHead = (...args: unknown[]) => this.#onWriteHead(args);
     this.#watchForBreaks();
   }
 
   /** Lets the answer end: it is recorded, or the store has had its deadline. */
   release(): void {
-    if (!this.#end) return;
-    const { bytes, callback } = this.#end;
     this.#isOpen = true;
-    Reflect.deleteProperty(this.res, 'writableEnded');
-    this.#original.end(bytes, 'utf8', callback);
+    this.#unwatch();
+    this.#output.release();
+    if (this.#isToBeDestroyed) this.res.socket?.destroySoon();
   }
 
   /**
@@ -65,8 +78,11 @@ export class NodeRecording {
   replaceBy(answer: Answered | undefined): void {
     const { res } = this;
     const { socket } = res;
+    this.#unwatch();
+    // The client has an answer already, and may use the connection for its next request.
+    if (this.#outside) return;
     this.#isCut = true;
-    if (!answer || this.#hasLeft || !socket || res.req.httpVersionMajor !== 1)
+    if (!answer || this.#output.hasLeft || !socket || res.req.httpVersionMajor !== 1)
       return void this.#original.destroy();
     res.detachSocket(socket);
     const other = new ServerResponse(res.req);
@@ -79,94 +95,175 @@ export class NodeRecording {
     writeAnswer(other, answer);
   }
 
+  #onWriteHead(args: unknown[]): ServerResponse {
+    const status = typeof args[0] === 'number' ? args[0] : this.res.statusCode;
+    if (this.#isOpen || this.#isFromOutside(status)) return this.#original.writeHead(...args);
+    const hadHead = this.#head !== undefined;
+    if (!hadHead) this.#takeHead(args);
+    try {
+      if (this.#outside) this.#outside.late.writeHead(...(args as [number]));
+      else {
+        // A head without a body is the whole answer.
+        if (this.#head?.length === 0) this.#output.hold();
+        this.#original.writeHead(...args);
+      }
+      return this.res;
+    } catch (error) {
+      // A value that HTTP can't carry, say: the handler is told, and what answers now is another one.
+      if (!hadHead) this.#head = undefined;
+      if (!this.#hasEnded) this.#output.release();
+      throw error;
+    }
+  }
+
   #onWrite(args: unknown[]): boolean {
     const { res } = this;
     const { chunk, encoding, callback } = readArguments(args);
     const bytes = toBytes(chunk, encoding);
-    // Not for us to judge: it throws, as it does without us.
-    if (!bytes || this.#isOpen) return this.#forward(args);
-    if (this.#end) {
-      if (callback) process.nextTick(callback, new Error('write after end'));
-      return false;
+    // What can't be written is not for us to judge: it throws, as it does without us.
+    if (!bytes || this.#isOpen) return this.#original.write(...args);
+    if (this.#hasEnded) return refuseLate(callback);
+    if (this.#isFromOutside(res.statusCode)) return this.#original.write(...args);
+    const isInEnd = this.#wroteInEnd !== undefined;
+    if (isInEnd) this.#wroteInEnd = true;
+    if (this.#outside || this.#isCut || this.#isClosed || res.destroyed) {
+      this.#copyUnheard(bytes);
+      if (callback) process.nextTick(callback);
+      return true;
     }
-    this.#takeHead([]);
+    // Whether the client will know the length has to be known before.
+    if (!this.#head && res.hasHeader('content-length')) res.writeHead(res.statusCode);
+    this.#written += bytes.length;
+    const isWhole = this.#head?.length !== undefined && this.#written >= this.#head.length;
+    const goesOn =
+      isWhole && !isInEnd && bytes.length > 0
+        ? this.#writeButLast(bytes, callback)
+        : this.#original.write(...args);
     this.#copy.add(bytes);
-    const now = this.#keepLastByte(bytes);
-    const isHeard = !this.#isCut && !res.destroyed;
-    if (now === bytes && isHeard) return this.#forward(args);
-    if (now.length > 0 && isHeard) {
-      this.#hasLeft = true;
-      return this.#original.write(now, 'utf8', callback);
-    }
-    if (callback) process.nextTick(callback);
-    return true;
+    return goesOn;
   }
 
-  #forward(args: unknown[]): boolean {
-    this.#hasLeft = true;
-    return this.#original.write(...args);
+  /** The client knows the length: with the last byte it would have all of it. */
+  #writeButLast(bytes: Buffer, callback: unknown): boolean {
+    if (bytes.length > 1) this.#original.write(bytes.subarray(0, -1));
+    this.#output.hold();
+    return this.#original.write(bytes.subarray(-1), callback);
+  }
+
+  /** Nobody hears it now, but the retry will. */
+  #copyUnheard(bytes: Buffer): void {
+    this.#outside?.late.flushHeaders();
+    this.#takeHead([]);
+    this.#copy.add(bytes);
+    // What comes can neither be heard nor kept any more: no work is done for it.
+    if (!this.#copy.isWhole) this.#answered();
   }
 
   #onEnd(args: unknown[]): ServerResponse {
     const { res } = this;
     const { chunk, encoding, callback } = readArguments(args);
-    if (this.#end) {
+    if (this.#isOpen) return this.#original.end(...args);
+    if (this.#hasEnded) {
       if (callback) res.once('finish', callback);
       return res;
     }
+    if (this.#isFromOutside(res.statusCode)) return this.#original.end(...args);
     const bytes = toBytes(chunk ?? '', encoding);
-    if (!bytes || this.#isOpen) return this.#original.end(...args);
+    if (this.#outside) return this.#endLate(this.#outside, bytes, callback);
+    this.#output.hold();
+    this.#wroteInEnd = false;
+    let fault: { readonly error: unknown } | undefined;
+    try {
+      this.#original.end(...args);
+    } catch (error) {
+      fault = { error };
+    }
+    const isCopied = this.#wroteInEnd as boolean;
+    this.#wroteInEnd = undefined;
+    if (fault && !res.writableEnded) {
+      // Not an end: the handler is told, and may try again.
+      this.#output.release();
+      throw fault.error;
+    }
+    // No head was written where the client has left.
     this.#takeHead([]);
-    const rest = this.#lastByte ? Buffer.concat([this.#lastByte, bytes]) : bytes;
-    this.#freezeHead(rest.length);
-    this.#copy.add(bytes);
-    this.#end = { bytes: rest, callback };
-    // As it is without us: Fastify, and careful handlers, look at it.
-    Object.defineProperty(res, 'writableEnded', { value: true, configurable: true });
-    const { status, headers } = this.#head!;
-    this.#settle({ answer: { status, headers, body: isBodiless(status) ? '' : this.#copy.toSave() } });
+    if (bytes && !isCopied) this.#copy.add(bytes);
+    this.#hasEnded = true;
+    this.#answered();
+    if (fault) throw fault.error;
     return res;
+  }
+
+  #endLate(
+    { late }: OutsideAnswer,
+    bytes: Buffer | undefined,
+    callback: Callback | undefined,
+  ): ServerResponse {
+    this.#takeHead([]);
+    late.end();
+    if (bytes) this.#copy.add(bytes);
+    if (callback) process.nextTick(callback);
+    if (saysGivenUp(this.#head!.status) && !isInside(this.attempt)) return this.#forgetLate();
+    this.#hasEnded = true;
+    this.#answered();
+    return this.res;
+  }
+
+  #forgetLate(): ServerResponse {
+    this.#outside?.forgetLate();
+    this.#head = undefined;
+    this.#copy = new BodyCopy(this.settings.maxBodyBytes);
+    return this.res;
+  }
+
+  /**
+   * Whether this call belongs to an answer that somebody else gives while the handler works. Only one that says so by
+   * its status is not taken for the handler's, since callbacks of the handler may have lost their async context.
+   */
+  #isFromOutside(status: number): boolean {
+    if (this.#outside) return !this.#outside.isHandler();
+    if (this.#head || this.#wroteInEnd !== undefined || !saysGivenUp(status) || isInside(this.attempt))
+      return false;
+    this.#outside = new OutsideAnswer(this.res, this.attempt);
+    const timer = unrefTimeout(() => this.#giveUp(status), this.settings.lateAnswerMs);
+    void this.ended.then(() => clearTimeout(timer));
+    return true;
+  }
+
+  #giveUp(status: number): void {
+    const error = new Error(
+      `the client was answered with ${status} from outside of the handler, which has not answered since`,
+    );
+    this.#end({ unclear: error });
   }
 
   /** Status and headers as the handler leaves them, before those around us change them. */
   #takeHead(args: unknown[]): void {
     if (this.#head) return;
+    const from = this.#outside ? this.#outside.late : this.res;
     const given = args.find((arg) => typeof arg === 'object' && arg !== null);
-    const all = { ...this.res.getHeaders(), ...namedHeaders(given) };
-    const headers: Record<string, string | string[]> = {};
-    for (const [name, value] of Object.entries(all)) {
-      if (value !== undefined && this.settings.keepsHeader(name))
-        headers[name] = Array.isArray(value) ? value.map(String) : String(value);
-    }
+    const all = { ...from.getHeaders(), ...namedHeaders(given) };
+    const status = typeof args[0] === 'number' ? args[0] : from.statusCode;
     const length = all['transfer-encoding'] === undefined ? all['content-length'] : undefined;
-    const status = typeof args[0] === 'number' ? args[0] : this.res.statusCode;
-    this.#head = { status, headers, contentLength: length === undefined ? undefined : Number(length) };
+    this.#head = {
+      status,
+      headers: savedHeaders(Object.entries(all), this.settings.keepsHeader),
+      length: isBodiless(status) ? 0 : length === undefined ? undefined : Number(length),
+    };
   }
 
-  /** From its end on, the handler can change neither status nor headers, although nothing has left yet. */
-  #freezeHead(length: number): void {
-    const { res } = this;
-    if (res.headersSent) return;
-    const isLengthSaid = ['content-length', 'transfer-encoding', 'trailer'].some((name) =>
-      res.hasHeader(name),
-    );
-    if (!isLengthSaid && !isBodiless(res.statusCode)) res.setHeader('Content-Length', length);
-    try {
-      this.#original.writeHead(res.statusCode);
-    } catch (error) {
-      // A status that is none, say: the handler is told, and may try again.
-      this.#head = undefined;
-      throw error;
-    }
+  #answered(): void {
+    const { status, headers } = this.#head!;
+    const body = isBodiless(status) ? '' : this.#copy.toSave();
+    if (this.#hasEnded) this.#settle({ answer: { status, headers, body } });
+    else this.#end({ answer: { status, headers, body } });
   }
 
-  #keepLastByte(bytes: Buffer): Buffer {
-    const contentLength = this.#head?.contentLength;
-    this.#written += bytes.length;
-    if (contentLength === undefined || this.#written < contentLength || bytes.length === 0) return bytes;
-    const all = this.#lastByte ? Buffer.concat([this.#lastByte, bytes]) : bytes;
-    this.#lastByte = all.subarray(-1);
-    return all.subarray(0, -1);
+  /** The outcome is known, and is not the end of the answer: from now on, nothing is followed. */
+  #end(handled: Handled): void {
+    if (this.#hasEnded || this.#isOpen) return;
+    this.#isOpen = true;
+    this.#settle(handled);
   }
 
   /**
@@ -175,25 +272,29 @@ export class NodeRecording {
    */
   #watchForBreaks(): void {
     const { res, attempt } = this;
-    let isClosed = false;
-    const unwatch = watchSocket(res, () => currentAttempt() === attempt && this.#break());
+    this.#unwatch = watchSocket(res, () => isInside(attempt) && this.#isDestroyedLater());
     res.destroy = (error) => {
-      this.#break();
+      if (isInside(attempt)) return this.#isDestroyedLater() ? res : this.#original.destroy(error);
+      if (!this.#outside) this.#break();
       return this.#original.destroy(error);
     };
     res.once('close', () => {
-      isClosed = true;
+      this.#isClosed = true;
       // Whoever waits for a client that has left goes on: its answer is recorded for the retry.
       res.emit('drain');
     });
-    res.on('unpipe', () => isClosed && this.#break());
-    void this.ended.then(unwatch);
+    res.on('unpipe', () => this.#isClosed && this.#break());
+  }
+
+  /** Whether the connection that the handler destroys stays until all is sent that would have left before. */
+  #isDestroyedLater(): boolean {
+    this.#break();
+    this.#isToBeDestroyed = this.#hasEnded && !this.#isOpen;
+    return this.#isToBeDestroyed;
   }
 
   #break(): void {
-    if (this.#end || this.#isOpen) return;
-    this.#isOpen = true;
-    this.#settle({ error: new Error('the connection was closed before the handler had answered') });
+    this.#end({ error: new Error('the connection was closed before the handler had answered') });
   }
 }
 
@@ -210,22 +311,8 @@ function originalsOf(res: ServerResponse): Originals {
   return { write: bound(write), end: bound(end), writeHead: bound(writeHead), destroy: bound(destroy) };
 }
 
-/** Headers as writeHead takes them, by lower-case name. */
-function namedHeaders(given: unknown): OutgoingHttpHeaders {
-  if (given === undefined) return {};
-  const pairs: [string, OutgoingHttpHeaders[string]][] = [];
-  if (Array.isArray(given)) {
-    const flat = given.flat() as string[];
-    for (let at = 0; at < flat.length; at += 2) pairs.push([flat[at]!, flat[at + 1]]);
-  } else pairs.push(...Object.entries(given as OutgoingHttpHeaders));
-  return Object.fromEntries(pairs.map(([name, value]) => [name.toLowerCase(), value]));
-}
-
-/** Writes an answer of ours. */
-export function writeAnswer(res: ServerResponse<IncomingMessage>, { status, headers, body }: Answered): void {
-  res.statusCode = status;
-  res.removeHeader('content-length');
-  for (const [name, value] of Object.entries(headers)) res.setHeader(name, value);
-  if (isBodiless(status) || body.length === 0) res.end();
-  else res.end(body);
+/** Node would emit an error that nobody listens to, which ends the process. */
+function refuseLate(callback: Callback | undefined): false {
+  if (callback) process.nextTick(callback, new Error('write after end'));
+  return false;
 }

@@ -2,7 +2,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Attempt } from '../../core/attempt.js';
 import type { Exchange, Facts } from './exchange.js';
 import { parsedBody } from './node-body.js';
-import { NodeRecording, writeAnswer } from './node-recording.js';
+import { checkAnswer, writeAnswer } from './node-answer.js';
+import { NodeRecording } from './node-recording.js';
 
 /** What an adapter for Node's HTTP server brings, beside the request. */
 export interface NodeExchange {
@@ -18,6 +19,8 @@ export interface NodeExchange {
   readonly route: string | undefined;
   /** Starts the handler: as protected work, or without an attempt. */
   readonly next: (attempt?: Attempt) => void;
+  /** What to say where no caller is named. */
+  readonly scopeHint?: string;
   /** Hands an error to the framework. */
   readonly fail: (error: unknown) => void;
   /** Takes the response from the framework, to be written by hand. */
@@ -46,6 +49,7 @@ export async function serveNode<Req extends object>(
       case 'pass':
         return node.next();
       case 'answer':
+        checkAnswer(reply.answer);
         node.takeOver?.();
         return writeAnswer(res, reply.answer);
       case 'throw':
@@ -60,7 +64,7 @@ export async function serveNode<Req extends object>(
   }
 }
 
-function factsOf({ raw, res, body, bodyRemedy, url, route }: NodeExchange): Facts {
+function factsOf({ raw, res, body, bodyRemedy, url, route, scopeHint }: NodeExchange): Facts {
   const at = url.indexOf('?');
   const path = at < 0 ? url : url.slice(0, at);
   return {
@@ -73,6 +77,8 @@ function factsOf({ raw, res, body, bodyRemedy, url, route }: NodeExchange): Fact
       return Array.isArray(value) ? value.join(', ') : value;
     },
     body: () => parsedBody(raw, body, bodyRemedy),
+    scopeHint,
+    comesOnce: true,
     onGone(listener) {
       if (res.destroyed) listener();
       else res.once('close', listener);

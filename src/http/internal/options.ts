@@ -4,6 +4,7 @@ import type { Attempt } from '../../core/attempt.js';
 import {
   ANY,
   BOOLEAN,
+  DURATION,
   FUNCTION,
   inherit,
   invalid,
@@ -26,6 +27,7 @@ import {
   resolvePolicy,
   SCOPE,
   type CommonOptions,
+  type Duration,
   type FailureVerdict,
   type RunPolicy,
 } from '../../core/options.js';
@@ -94,6 +96,11 @@ export interface HttpOptions<Req> extends CommonOptions {
   replayHeaders?: readonly string[];
   /** A larger body is passed through and not kept; a duplicate is told so with 409. @default 1048576 (1 MiB) */
   maxBodyBytes?: number;
+  /**
+   * How long the handler may still answer when somebody else has answered 408 or 5xx in its place, a timer in front for
+   * example. Until then its key is held; after it, nobody can say what came of it. Express and Fastify only. @default '1m'
+   */
+  lateAnswer?: Duration;
   /** Your page about these problems: their `type` is this and `#CODE`. @default none: 'about:blank' */
   docs?: string;
   /** Stands first in every address. Two services on one Redis need two. @default 'idempotency' */
@@ -107,6 +114,8 @@ type CallerName = string | number | null | undefined;
 
 /** {@link HttpOptions}, checked. */
 export interface HttpSettings<Req> {
+  /** Whose options these are, for messages. */
+  readonly where: string;
   readonly adapter: Adapter;
   readonly policy: RunPolicy;
   readonly rule: AbandonedRule;
@@ -116,6 +125,7 @@ export interface HttpSettings<Req> {
   readonly header: string;
   readonly keepsHeader: (name: string) => boolean;
   readonly maxBodyBytes: number;
+  readonly lateAnswerMs: number;
   readonly warn: (message: string, detail?: unknown) => void;
 }
 
@@ -136,6 +146,7 @@ export const HTTP_OPTIONS = {
   onAbandoned: ON_ABANDONED,
   replayHeaders: { check: checkReplayHeaders },
   maxBodyBytes: { check: (value, option) => parseCount(option, value, 0) },
+  lateAnswer: DURATION,
   docs: { check: checkText },
   prefix: PREFIX,
   logger: OBJECT,
@@ -161,6 +172,7 @@ const NEVER_PROTECTED = ['GET', 'HEAD', 'OPTIONS', 'TRACE'];
 const TOKEN = /^[!#$%&'*+\-.^_`|~A-Za-z0-9]+$/;
 const DEFAULT_METHODS = ['POST', 'PATCH'];
 const DEFAULT_MAX_BODY_BYTES = 1024 * 1024;
+const DEFAULT_LATE_ANSWER_MS = 60_000;
 
 /**
  * The options, checked but for what depends on others: those of a route stand over those of an app.
@@ -195,6 +207,7 @@ export function httpSettings<Req>(where: string, { options, notes }: ReadOptions
   checkScoped(where, settled.requireScope ?? adapter.requiresScope, isNamed);
   notes.forEach(adapter.note);
   return {
+    where,
     adapter,
     policy: policyOf(settled, maxBodyBytes),
     rule: abandonedRule(settled.onAbandoned),
@@ -203,6 +216,7 @@ export function httpSettings<Req>(where: string, { options, notes }: ReadOptions
     header: header.toLowerCase(),
     keepsHeader: headerFilter(settled.replayHeaders ?? []),
     maxBodyBytes,
+    lateAnswerMs: settled.lateAnswer === undefined ? DEFAULT_LATE_ANSWER_MS : (settled.lateAnswer as number),
     warn: warnThrough(given.logger),
   };
 }

@@ -1,0 +1,117 @@
+import type { ServerResponse } from 'node:http';
+
+/**
+ * The way from a response of Node's HTTP server to its connection. It lies below everything that hooks `write`, `end`
+ * and `writeHead`, so that these run when the handler calls them, as they do without us, while the bytes wait.
+ */
+export interface Output {
+  /** Whether anything may have left for the client. */
+  readonly hasLeft: boolean;
+  /** From now on, nothing leaves. */
+  hold(): void;
+  /** Sends what waits, and all that comes later at once. */
+  release(): void;
+}
+
+export function outputOf(res: ServerResponse): Output {
+  return res.req.httpVersionMajor === 1 ? new Http1Output(res) : new Http2Output(res);
+}
+
+/** Every byte of a response over HTTP/1, its head included, is given to `_send`, the one place below `write` and `end`. */
+interface Http1Response extends ServerResponse {
+  _send(...args: unknown[]): boolean;
+}
+
+class Http1Output implements Output {
+  hasLeft = false;
+  readonly #res: Http1Response;
+  readonly #send: (...args: unknown[]) => boolean;
+  #held: unknown[][] | undefined;
+
+  constructor(res: ServerResponse) {
+    this.#res = res as Http1Response;
+    this.#send = this.#res._send.bind(res);
+    this.#res._send = (...args) => {
+      if (!this.#held) {
+        this.hasLeft = true;
+        return this.#send(...args);
+      }
+      this.#held.push(args);
+      // Node takes a response for finished, and gives the connection to the next one, when it has nothing more to write.
+      Object.defineProperty(res, 'writableLength', { value: 1, configurable: true });
+      return true;
+    };
+  }
+
+  hold(): void {
+    this.#held ??= [];
+  }
+
+  release(): void {
+    const held = this.#held;
+    if (!held) return;
+    this.#held = undefined;
+    if (held.length === 0) return;
+    this.hasLeft = true;
+    Reflect.deleteProperty(this.#res, 'writableLength');
+    // In one packet, as it is without us.
+    const { socket } = this.#res;
+    socket?.cork();
+    for (const args of held) this.#send(...args);
+    socket?.uncork();
+  }
+}
+
+/** As far as Node's own HTTP/2 response uses it. */
+interface Http2Stream {
+  readonly destroyed: boolean;
+  respond(...args: unknown[]): void;
+  write(...args: unknown[]): boolean;
+  end(...args: unknown[]): unknown;
+}
+
+class Http2Output implements Output {
+  hasLeft = false;
+  readonly #stream: Http2Stream;
+  #held: (() => unknown)[] | undefined;
+
+  constructor(res: ServerResponse) {
+    const stream = (res as unknown as { stream: Http2Stream }).stream;
+    this.#stream = stream;
+    const respond = stream.respond.bind(stream);
+    const write = stream.write.bind(stream);
+    const end = stream.end.bind(stream);
+    stream.respond = (...args) => {
+      this.#pass(() => respond(...args));
+      // Else the head could be given a second time.
+      if (this.#held) Object.defineProperty(stream, 'headersSent', { value: true, configurable: true });
+    };
+    stream.write = (...args) => {
+      const isChunk = typeof args[0] === 'string' || args[0] instanceof Uint8Array;
+      // What is no chunk is refused to the caller, at once.
+      return isChunk ? this.#pass(() => write(...args)) !== false : write(...args);
+    };
+    stream.end = (...args) => {
+      this.#pass(() => end(...args));
+      return stream;
+    };
+  }
+
+  hold(): void {
+    this.#held ??= [];
+  }
+
+  release(): void {
+    const held = this.#held ?? [];
+    this.#held = undefined;
+    Reflect.deleteProperty(this.#stream, 'headersSent');
+    // The client may have gone meanwhile.
+    for (const call of held) if (!this.#stream.destroyed) this.#pass(call);
+  }
+
+  #pass(call: () => unknown): unknown {
+    if (this.#held) return void this.#held.push(call);
+    this.hasLeft = true;
+    return call();
+  }
+}
