@@ -4,7 +4,14 @@ import type { FailureVerdict, Remember } from './options.js';
 import type { AbandonedRule, StoredRecord } from './record.js';
 
 /** What a piece of work came to. The four outcomes of section "The run" in ARCHITECTURE.md. */
-export type Outcome<T> = { readonly kind: 'completed'; readonly value: T } | Failure;
+export type Outcome<T> =
+  | {
+      readonly kind: 'completed';
+      readonly value: T;
+      /** As of a failure: HTTP asks `remember` about every answer. */
+      readonly fault?: unknown;
+    }
+  | Failure;
 
 type Failure = {
   readonly error: unknown;
@@ -44,7 +51,13 @@ export type Answer<T> =
       readonly lost?: true;
     }
   /** `lost`: as above, and no outcome is to be had. */
-  | { readonly kind: 'refused'; readonly error: IdempotencyError; readonly lost?: true }
+  | {
+      readonly kind: 'refused';
+      readonly error: IdempotencyError;
+      readonly lost?: true;
+      /** What the refusal is about, as the caller last saw it; undefined where it saw none. */
+      readonly record?: StoredRecord | undefined;
+    }
   /** The caller's own signal was aborted: it stopped waiting. The work goes on. */
   | { readonly kind: 'left'; readonly reason: unknown };
 
@@ -82,23 +95,41 @@ export function judge<F>(
   return fault === undefined ? outcome : { ...outcome, fault };
 }
 
-interface Said {
-  readonly said: boolean | FailureVerdict;
+/** What `remember` said: nothing leaves it to the default. */
+export interface Said {
+  readonly said: boolean | FailureVerdict | undefined;
   readonly fault?: unknown;
 }
 
 function ask<F>(remember: (failure: F) => unknown, failure: F): Said {
-  let said: unknown;
   try {
-    said = remember(failure);
+    return heard(remember(failure));
   } catch (error) {
-    return { said: false, fault: error ?? new TypeError(`remember threw ${show(error)}`) };
+    return unheard(error);
   }
-  if (said === undefined || said === null) return { said: false };
+}
+
+/** Asks a function that may take its time. */
+export async function askLater(remember: () => unknown): Promise<Said> {
+  try {
+    return heard(await remember());
+  } catch (error) {
+    return unheard(error);
+  }
+}
+
+const unheard = (error: unknown): Said => ({
+  said: undefined,
+  fault: error ?? new TypeError(`remember threw ${show(error)}`),
+});
+
+/** What `remember` answered, if it means something. */
+function heard(said: unknown): Said {
+  if (said === undefined || said === null) return { said: undefined };
   if (typeof said === 'boolean' || isVerdict(said)) return { said };
   // An async function: should it reject, nobody else would hear of it.
   if (said instanceof Promise) said.catch(() => undefined);
-  return { said: false, fault: new TypeError(`remember answered ${show(said)}: ${ANSWERS}`) };
+  return { said: undefined, fault: new TypeError(`remember answered ${show(said)}: ${ANSWERS}`) };
 }
 
 const VERDICTS: readonly unknown[] = ['final', 'retryable', 'unknown', 'release'] satisfies FailureVerdict[];
