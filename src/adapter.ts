@@ -1,13 +1,13 @@
 import { enterAttempt, holdsKey } from './attempt.js';
 import type { FaceOperation, IdempotencyOptions, IdempotencyRecord } from './api.js';
-import { createCodec, type Codec } from './codec/index.js';
+import { createCodec, DroppedMembers, type Codec } from './codec/index.js';
 import { Background } from './core/background.js';
 import { callStore } from './core/calls.js';
 import { ignoreRejection } from './core/check.js';
 import { Engine } from './core/engine.js';
 import { DuplicateError, OutcomeError, StoreError, UsageError } from './core/errors.js';
 import type { Events, Tally } from './core/events.js';
-import type { EngineParts } from './core/operation.js';
+import type { EncodedOf, EngineParts } from './core/operation.js';
 import {
   checkScoped,
   checkSignal,
@@ -16,7 +16,7 @@ import {
   resolvePolicy,
   type RunPolicy,
 } from './core/options.js';
-import type { Answer } from './core/outcome.js';
+import type { Answer, Outcome } from './core/outcome.js';
 import type { StoreKey, StoredRecord } from './core/record.js';
 import type { Replacement } from './core/store.js';
 import {
@@ -25,6 +25,7 @@ import {
   composeNamespace,
   derivedKey,
   fingerprintOf,
+  storedScope,
   storeKey,
 } from './keys/index.js';
 import { onceEach, reportEvents, warnThrough } from './logging.js';
@@ -46,6 +47,7 @@ export class Adapter {
   readonly requiresScope: boolean;
   /** Warns of options, once for each message. */
   readonly note: (message: string) => void;
+  readonly #dropped = new DroppedMembers();
   readonly #engine: Engine;
 
   /**
@@ -59,7 +61,7 @@ export class Adapter {
     this.policy = resolvePolicy(given);
     this.requiresScope = given.requireScope === true || given.store.requiresScope === true;
     this.codec = createCodec(given.codec);
-    this.events = reportEvents(given.logger, tally);
+    this.events = reportEvents(given.logger, tally, given.keysInLogs);
     const warn = warnThrough(given.logger);
     this.note = onceEach((message) => warn(`twiceshy: ${message}`));
     this.#engine = new Engine(this.#parts());
@@ -73,7 +75,7 @@ export class Adapter {
     const { name, payload, signal } = operation;
     for (const given of [operation.key, operation.scope, payload, signal]) ignoreRejection(given);
     const label = { name, key: checkKey(operation.key) };
-    const place = this.#place(label.key, operation);
+    const place = this.place(label.key, operation);
     if (signal !== undefined) checkSignal(signal);
     if (holdsKey(this.given.store, place)) {
       const why = 'the work that runs under this key runs the same key again; it would wait for itself';
@@ -105,7 +107,7 @@ export class Adapter {
    */
   decode(record: StoredRecord): unknown {
     if (record.payload === undefined) {
-      const message = `the outcome (${record.status}) was recorded without its value: it was too large, or could not be encoded`;
+      const message = `the outcome (${record.status}) was recorded without its value: it was too large, could not be encoded, or was not redacted`;
       throw new OutcomeError('RESULT_UNAVAILABLE', message);
     }
     if (record.format === 'recipe') {
@@ -118,7 +120,7 @@ export class Adapter {
 
   /** The record of a key, or undefined. Counts no hit. */
   async get<T>(key: string, where: Place): Promise<IdempotencyRecord<T> | undefined> {
-    const place = this.#place(checkStoredKey(key), where);
+    const place = this.place(checkStoredKey(key), where);
     const read = () => this.given.store.read(place);
     const record = await callStore('read a record', read, this.policy.storeTimeoutMs);
     return record && this.describe<T>(key, record);
@@ -129,14 +131,16 @@ export class Adapter {
    * @throws DuplicateError CONCURRENT_REQUEST while an attempt runs
    */
   async override(key: string, where: Place, replacement: Replacement): Promise<boolean> {
-    const place = this.#place(checkStoredKey(key), where);
+    const place = this.place(checkStoredKey(key), where);
     const command = () => this.given.store.override(place, replacement);
     const done = await callStore(`${replacement.kind} a record`, command, this.policy.storeTimeoutMs);
     if (done === 'live') {
       const message = `"${key}" is running right now; wait for it, or forget it with { force: true }`;
       throw new DuplicateError('CONCURRENT_REQUEST', message);
     }
-    return done === 'done';
+    if (done !== 'done') return false;
+    this.events.emit(replacement.kind === 'resolve' ? 'resolved' : 'forgotten', { name: where.name, key });
+    return true;
   }
 
   async close(): Promise<void> {
@@ -164,12 +168,15 @@ export class Adapter {
     }
   }
 
-  #place(key: string, { name, scope = this.given.scope, prefix }: Place): StoreKey {
+  /** Which record a (checked) key means. */
+  place(key: string, { name, scope = this.given.scope, prefix }: Place): StoreKey {
     checkScoped(name, this.requiresScope, scope);
-    return storeKey(
-      composeNamespace({ prefix: prefix ?? this.given.prefix ?? DEFAULT_PREFIX, scope, name }),
-      key,
-    );
+    const namespace = composeNamespace({
+      prefix: prefix ?? this.given.prefix ?? DEFAULT_PREFIX,
+      scope: storedScope(this.given.pepper, scope),
+      name,
+    });
+    return storeKey(namespace, key);
   }
 
   /** A record as people see it, its value decoded anew. */
@@ -189,13 +196,22 @@ export class Adapter {
     return status === 'COMPLETED' ? { ...described, result: value as T } : { ...described, error: value };
   }
 
+  /** A value as it is recorded: redacted, and as text; or why it is recorded without its value. */
+  encode(outcome: Outcome<unknown>, of: EncodedOf): ReturnType<EngineParts['encode']> {
+    const dropped: string[] = [];
+    const encoded = encodeOutcome(this.codec, outcome, of, (path) => dropped.push(path));
+    const paths = dropped.length > 0 ? this.#dropped.news(of.name, dropped) : dropped;
+    if (paths.length > 0) this.events.emit('dropped-members', of, undefined, { paths });
+    return encoded;
+  }
+
   #parts(): EngineParts {
     const { store } = this.given;
     return {
       store,
       events: this.events,
       background: new Background(),
-      encode: (outcome) => encodeOutcome(this.codec, outcome),
+      encode: (outcome, of) => this.encode(outcome, of),
       decode: (text) => this.codec.decode(text),
       deriveKey: derivedKey,
       enter: (attempt, key, run) => enterAttempt(attempt, store, key, run),

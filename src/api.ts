@@ -6,7 +6,7 @@ import type { Operation } from './core/operation.js';
 import type { CommonOptions, Remember } from './core/options.js';
 import type { IdempotencyStatus } from './core/record.js';
 import type { LeaseStore } from './core/store.js';
-import type { Logger } from './logging.js';
+import type { KeysInLogs, Logger } from './logging.js';
 
 /** What a reconcile function found out about an abandoned attempt. */
 export type Reconciled<T> = 'run' | { readonly completed: T } | { readonly failed: unknown };
@@ -47,8 +47,19 @@ export interface IdempotencyOptions extends CommonOptions, Namespaced {
   remember?: Remember<unknown>;
   /** How class instances in results are treated. @default refused, with the path named */
   codec?: CodecOptions;
+  /**
+   * A secret of 16 characters or more: the scope is stored as its HMAC-SHA256 under it, so that who reads the store can't
+   * test guesses. Records are then at other addresses: a new or another pepper finds none of those that were written before.
+   * @default none: the scope is stored as it is; HTTP stores its hash
+   */
+  pepper?: string;
   /** Any subset of debug, info, warn, error. @default warnings go to process.emitWarning */
   logger?: Logger;
+  /**
+   * How keys stand in what goes to the logger, or to the process as a warning. `'hash'`: the first 16 hex digits of their
+   * SHA-256. Events, callbacks and errors of the caller have them as they are. @default 'plain'
+   */
+  keysInLogs?: KeysInLogs;
 }
 
 /**

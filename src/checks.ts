@@ -8,10 +8,12 @@ import {
   LEASE_STORE,
   ON_ABANDONED,
   PAYLOAD,
+  PEPPER,
   PREFIX,
   REMEMBER,
   SIGNAL,
 } from './core/options.js';
+import { KEYS_IN_LOGS } from './logging.js';
 
 /** Of `get()` and `resolve()`. */
 export const PLACE_OPTIONS = {
@@ -42,7 +44,9 @@ export const INSTANCE_OPTIONS = {
   store: { ...LEASE_STORE, isRequired: true },
   remember: REMEMBER,
   codec: OBJECT,
+  pepper: PEPPER,
   logger: OBJECT,
+  keysInLogs: KEYS_IN_LOGS,
 } satisfies OptionTable<IdempotencyOptions>;
 
 /** @throws UsageError INVALID_OPTIONS */

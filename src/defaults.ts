@@ -7,7 +7,7 @@ import { createIdempotent } from './function/idempotent.js';
 import { createMakeIdempotent } from './function/make-idempotent.js';
 import type { AnyStore } from './function/options.js';
 import { adapterOf, createIdempotency } from './idempotency.js';
-import { warnThrough, type Logger } from './logging.js';
+import { KEYS_IN_LOGS, warnThrough, type Logger } from './logging.js';
 import { KeyValueStore } from './stores/keyvalue.js';
 import { InMemoryStore } from './stores/memory.js';
 import { RedisStore } from './stores/redis.js';
@@ -16,7 +16,7 @@ import { TaskMiddleware } from './task/middleware.js';
 import { TASK_DEFAULTS, type TaskDefaults } from './task/options.js';
 
 export type IdempotencyMiddlewareOptions = TaskDefaults &
-  Pick<IdempotencyOptions, 'requireScope' | 'codec' | 'logger'> & {
+  Pick<IdempotencyOptions, 'requireScope' | 'codec' | 'logger' | 'keysInLogs'> & {
     /** A URL, an ioredis client, or RedisStore's options. @default process.env.REDIS_URL || 'redis://localhost:6379' */
     redis?: ConstructorParameters<typeof RedisStore>[0];
     /** Any store, in the place of Redis. */
@@ -33,6 +33,7 @@ export const MIDDLEWARE_OPTIONS = {
   requireScope: BOOLEAN,
   codec: OBJECT,
   logger: OBJECT,
+  keysInLogs: KEYS_IN_LOGS,
 } satisfies OptionTable<IdempotencyMiddlewareOptions>;
 
 /**
@@ -53,13 +54,14 @@ export class IdempotencyMiddleware extends TaskMiddleware {
     const options = readOptions('IdempotencyMiddleware', MIDDLEWARE_OPTIONS, given, (note) =>
       notes.push(note),
     );
-    const { redis, store, Result, requireScope, codec, logger, ...defaults } = options;
+    const { redis, store, Result, requireScope, codec, logger, keysInLogs, ...defaults } = options;
     const ownStore = store ? undefined : new RedisStore(redis);
     const idempotency = createIdempotency({
       store: store ?? (ownStore as RedisStore),
       ...(requireScope && { requireScope }),
       ...(codec && { codec }),
       ...(logger && { logger }),
+      ...(keysInLogs && { keysInLogs }),
     });
     const adapter = adapterOf(idempotency);
     notes.forEach(adapter.note);

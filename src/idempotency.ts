@@ -9,7 +9,6 @@ import {
   RUN_OPTIONS,
   type ForgetOptions,
 } from './checks.js';
-import { encodeFailure } from './codec/index.js';
 import type { Attempt } from './core/attempt.js';
 import { invalid, readOptions, show, type InheritanceTable } from './core/check.js';
 import type { EventName, Listener, Stats } from './core/events.js';
@@ -32,7 +31,9 @@ export const RUN_INHERITANCE = {
   requireScope: 'kept',
   store: 'kept',
   codec: 'kept',
+  pepper: 'kept',
   logger: 'kept',
+  keysInLogs: 'kept',
 } satisfies InheritanceTable<IdempotencyOptions>;
 
 class Instance implements Idempotency {
@@ -67,11 +68,14 @@ class Instance implements Idempotency {
   ): Promise<boolean> {
     const place = this.#placeOf('resolve()', readOptions('resolve()', PLACE_OPTIONS, where));
     checkOutcomeByHand(outcome);
-    const { codec, policy } = this.#adapter;
     const isGood = 'result' in outcome;
-    const payload = isGood ? codec.encode(outcome.result) : encodeFailure(codec, outcome.error);
-    const settled = { status: isGood ? 'COMPLETED' : 'FAILED', final: true, payload } as const;
-    const retentionMs = policy.ttlMs;
+    const given = isGood
+      ? ({ kind: 'completed', value: outcome.result } as const)
+      : ({ kind: 'failed', error: outcome.error, final: true } as const);
+    const encoded = this.#adapter.encode(given, { name: place.name, key });
+    if (!('text' in encoded)) throw encoded.error;
+    const settled = { status: isGood ? 'COMPLETED' : 'FAILED', final: true, payload: encoded.text } as const;
+    const retentionMs = this.#adapter.policy.ttlMs;
     return await this.#adapter.override(key, place, {
       kind: 'resolve',
       token: newToken(),

@@ -18,7 +18,7 @@ export type {
 } from './api.js';
 export { currentAttempt } from './attempt.js';
 export { contextKey, hashKey } from './keys/index.js';
-export type { ClassCodec, CodecOptions } from './codec/index.js';
+export type { ClassCodec, CodecOptions, Redact, RedactFacts } from './codec/index.js';
 export { InMemoryStore, type InMemoryStoreOptions } from './stores/memory.js';
 export type { Attempt } from './core/attempt.js';
 export {

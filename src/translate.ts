@@ -1,10 +1,10 @@
 /** Between what users say and what the engine knows. */
 import type { OnAbandoned, Reconciled } from './api.js';
-import { encodeFailure, type Codec } from './codec/index.js';
+import { encodeFailure, type Codec, type RedactFacts } from './codec/index.js';
 import type { Attempt } from './core/attempt.js';
 import { show } from './core/check.js';
 import { UsageError } from './core/errors.js';
-import type { EngineParts } from './core/operation.js';
+import type { EncodedOf, EngineParts } from './core/operation.js';
 import type { Remember } from './core/options.js';
 import { judge, type Outcome } from './core/outcome.js';
 import type { AbandonedRule } from './core/record.js';
@@ -44,10 +44,19 @@ function outcomeOf<T>(found: Reconciled<T>): Outcome<T> | 'run' {
   );
 }
 
-export function encodeOutcome(codec: Codec, outcome: Outcome<unknown>): ReturnType<EngineParts['encode']> {
+/** @param onDropped told of what is left out of errors, by its path */
+export function encodeOutcome(
+  codec: Codec,
+  outcome: Outcome<unknown>,
+  { name, step }: EncodedOf,
+  onDropped: (path: string) => void,
+): ReturnType<EngineParts['encode']> {
+  const facts = (kind: RedactFacts['kind']): RedactFacts =>
+    step === undefined ? { operation: name, kind } : { operation: name, kind: 'step', step };
   try {
-    if (outcome.kind === 'completed') return { text: codec.encode(outcome.value) };
-    return { text: encodeFailure(codec, outcome.error) };
+    if (outcome.kind === 'completed')
+      return { text: codec.encode(codec.redact(outcome.value, facts('result')), onDropped) };
+    return { text: encodeFailure(codec, codec.redact(outcome.error, facts('error')), onDropped) };
   } catch (error) {
     const path =
       typeof error === 'object' && error !== null && 'path' in error ? String(error.path) : 'value';

@@ -1,3 +1,4 @@
+import { createHmac } from 'node:crypto';
 import { describe, expect, test } from '@jest/globals';
 import { createIdempotency, idempotent, InMemoryStore, makeIdempotent } from '../../src/index.js';
 import type { IdempotencyOptions } from '../../src/api.js';
@@ -31,7 +32,9 @@ const VALUES = {
   remember: ['all', remember],
   store: [new InMemoryStore(), new InMemoryStore()],
   codec: [{}, {}],
+  pepper: ['the pepper of the instance', 'another pepper of its own'],
   logger: [{}, {}],
+  keysInLogs: ['hash', 'plain'],
 } satisfies { [Name in keyof Required<IdempotencyOptions>]: [unknown, unknown] };
 type Name = keyof typeof VALUES;
 const NAMES = Object.keys(optionTables['createIdempotency()']) as Name[];
@@ -74,11 +77,17 @@ describe.each(Object.entries(FACES))('an option of the instance, in %s', (_, { t
         );
         expect(read({ [name]: outer }, { [name]: own })).toHaveProperty(name, own);
         break;
-      case 'combined':
       case 'kept':
+        // What is kept is shown below, and by the tests of requireScope.
+        if (name === 'requireScope') break;
+        expect(() => read({ [name]: outer }, { [name]: own })).toThrow(
+          expect.objectContaining({ code: 'INVALID_OPTIONS' }),
+        );
+        break;
+      case 'combined':
       case 'replaced':
         // What these mean is shown by what is stored, below.
-        expect(['scope', 'name', 'store', 'codec', 'logger', 'requireScope']).toContain(name);
+        expect(['scope', 'name']).toContain(name);
         break;
       default:
         throw new Error(`no rule says what becomes of ${name}`);
@@ -113,8 +122,11 @@ function boundTo(inner: InMemoryStore) {
   };
 }
 
-const post = (caller: string) =>
-  new Request('http://x/orders', { method: 'POST', headers: { 'idempotency-key': 'k', 'x-caller': caller } });
+const post = (caller: string, key = 'k') =>
+  new Request('http://x/orders', {
+    method: 'POST',
+    headers: { 'idempotency-key': `"${key}"`, 'x-caller': caller },
+  });
 
 describe('what is stored', () => {
   test('G10: HTTP stores the scope of the instance and the caller, and shared means within the instance', async () => {
@@ -148,6 +160,44 @@ describe('what is stored', () => {
     expect(await consume('acme')).toMatchObject({ action: 'drop', error: { message: 'declined by acme' } });
     expect(await consume('other')).toMatchObject({ action: 'drop', error: { message: 'declined by other' } });
     expect(addresses).toEqual(['idempotency:acme:q:m', 'idempotency:other:q:m']);
+  });
+
+  test('pepper, codec and keysInLogs of the instance hold in run(), HTTP, consumers and transaction()', async () => {
+    const key = 'mail:ann@example.com';
+    const lines: string[] = [];
+    const logger = { warn: (message: string) => void lines.push(message) };
+    const codec = { redact: () => Promise.resolve() };
+    const [pepper] = VALUES.pepper;
+    const { store, addresses } = watched();
+    const of = { store, logger, codec, pepper, scope: 'acme', keysInLogs: 'hash' as const };
+    const idempotency = createIdempotency(of);
+    await idempotency.run(key, () => 1, { name: 'n' });
+    await fetchIdempotency({ idempotency, scope: 'shared' })(() => new Response('done'))(post('ann', key));
+    await idempotentConsumer({ idempotency, name: 'q', key: () => key, handler: () => 1 })('m');
+    const { store: _, ...defaults } = of;
+    const open = { failure: undefined, query: async () => ({}) };
+    const transactions = new Transactions(store, Object.assign(store, { session: () => open }), defaults);
+    await transactions.run(key, () => 1, { name: 't' });
+    const scope = createHmac('sha256', pepper).update('acme').digest('hex').slice(0, 32);
+    expect(addresses).toEqual(['n', 'POST /orders', 'q', 't'].map((n) => `idempotency:${scope}:${n}:${key}`));
+    // The redact of the instance is of no help, of which each face warns.
+    expect(lines).toEqual(
+      addresses.map(() => expect.stringMatching(/without (its value|the value).*redact/)),
+    );
+    expect(lines.join()).not.toContain(key);
+  });
+
+  test("consumers name a message that is given up by the instance's keysInLogs, unless they have their own", async () => {
+    const drop = async (own: object) => {
+      const lines: string[] = [];
+      const logger = { warn: (message: string) => void lines.push(message) };
+      const idempotency = createIdempotency({ store, logger, keysInLogs: 'hash', remember: 'all' });
+      const handler = () => Promise.reject(new Error('no room for ann'));
+      await idempotentConsumer({ idempotency, name: 'drops', key: () => 'ann', handler, ...own })('m');
+      return lines.join();
+    };
+    expect(await drop({})).not.toContain('ann');
+    expect(await drop({ keysInLogs: 'plain' })).toContain('ann');
   });
 
   test.each(Object.keys(RUN_INHERITANCE))('run() has %s from the instance', (name) => {

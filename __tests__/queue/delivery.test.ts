@@ -56,6 +56,7 @@ describe('the table from answers to deliveries', () => {
     KEY_REUSED: { action: 'drop' },
     INVALID_KEY: { action: 'drop' },
     INVALID_OPTIONS: { action: 'drop' },
+    PAYLOAD_TOO_LARGE: { action: 'drop' },
     CORRUPT_RECORD: { action: 'drop' },
     DUPLICATE_EXECUTION: { action: 'ack' },
     RESULT_UNAVAILABLE: { action: 'ack' },

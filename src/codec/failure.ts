@@ -5,12 +5,12 @@ const MAX_CAUSES = 8;
 
 /**
  * A thrown value as text. What can't be kept of it is left out, since a failure must be recorded: never throws.
- * Of an error, the classes, name, message and all members that can be encoded remain; of anything else that
+ * Of an error, what the codec keeps and can encode remains; of anything else that
  * can't be encoded, an Error that describes it.
  */
-export function encodeFailure(codec: Codec, error: unknown): string {
+export function encodeFailure(codec: Codec, error: unknown, onDropped?: (path: string) => void): string {
   try {
-    return codec.encode(error);
+    return codec.encode(error, onDropped);
   } catch (refusal) {
     const described = new Error(`the operation threw what can't be recorded: ${messageOf(refusal)}`);
     const reduced = attempt(() => reduce(codec, error, MAX_CAUSES)) ?? described;

@@ -6,6 +6,8 @@ import { writeError } from './error-form.js';
 export interface FormRules {
   readonly classes: readonly ClassCodec[];
   readonly flatten: boolean;
+  /** The names of members of errors that are kept although they are objects. */
+  readonly keep: readonly string[];
 }
 
 /** What JSON has no form for is an object with one member, its name a `$` and the kind: `{"$Date":"2020-…"}`. */
@@ -14,7 +16,9 @@ const mark = (kind: string, text: string) => `{"$${kind}":${text}}`;
 const list = (kind: string, texts: readonly string[]) => mark(kind, `[${texts.join()}]`);
 
 /** JSON with marks; `revive.ts` reads it. */
-export function createForm({ classes, flatten }: FormRules): Form {
+export function createForm({ classes, flatten, keep }: FormRules): Form {
+  const codecOf = (value: object) => classes.find(({ type }) => type.prototype === prototypeOf(value));
+  const errorRules = { keep, hasCodec: (value: object) => codecOf(value) !== undefined };
   return {
     token: (text) => mark('', `"${text}"`),
     leaf: (kind, data) => mark(kind, JSON.stringify(readable(kind, data))),
@@ -22,9 +26,9 @@ export function createForm({ classes, flatten }: FormRules): Form {
     pair: (key, value) => `[${key},${value}]`,
     object,
     instance(value, tag, names, walk) {
-      const codec = classes.find(({ type }) => type.prototype === prototypeOf(value));
+      const codec = codecOf(value);
       if (codec) return list('Class', [quote(codec.name), walk.text(codec.encode(value))]);
-      if (names.includes('Error')) return list('Error', writeError(value, names, walk));
+      if (names.includes('Error')) return list('Error', writeError(value, names, walk, errorRules));
       if (tag === 'RegExp' && (value as RegExp).lastIndex > 0)
         walk.refuse('is a RegExp in use, with a lastIndex');
       // Another tag means state that is not in the members: a Promise, a stream, a Headers.

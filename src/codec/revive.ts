@@ -4,8 +4,27 @@ import { isMark } from './form.js';
 
 type Members = Record<string, unknown>;
 
-// A record could name any global class otherwise.
-const VIEW = /^(\w+\d(Clamped)?Array|DataView)$/;
+type ViewClass = new (memory: ArrayBuffer) => unknown;
+
+/** Every view that bytes are made into. A record names no other class, whatever else has a global name. */
+const VIEWS = new Map<string, ViewClass | undefined>(
+  Object.entries({
+    DataView,
+    Int8Array,
+    Uint8Array,
+    Uint8ClampedArray,
+    Int16Array,
+    Uint16Array,
+    Int32Array,
+    Uint32Array,
+    Float32Array,
+    Float64Array,
+    BigInt64Array,
+    BigUint64Array,
+    // Not in every version of Node that we run on.
+    Float16Array: Reflect.get(globalThis, 'Float16Array') as ViewClass | undefined,
+  }),
+);
 
 /** Turns the marks of a parsed text into what they stand for, in place. */
 export function reviver(classes: readonly ClassCodec[]): (node: unknown) => unknown {
@@ -84,6 +103,7 @@ function bytes(kind: string, base64: string): unknown {
   // A copy, since a small Buffer is a window on a pool.
   const memory = Uint8Array.from(buffer).buffer;
   if (kind === 'ArrayBuffer') return memory;
-  if (!VIEW.test(kind)) throw new Error(`unknown kind ${kind}`);
-  return new (globalThis as unknown as Record<string, new (memory: ArrayBuffer) => unknown>)[kind]!(memory);
+  const View = VIEWS.get(kind);
+  if (!View) throw new Error(`unknown kind ${kind}`);
+  return new View(memory);
 }

@@ -23,11 +23,16 @@ const UNIT_MS: Readonly<Record<string, number>> = {
 export const invalid = (message: string, options?: ErrorOptions): UsageError =>
   new UsageError('INVALID_OPTIONS', message, options);
 
+/** A text without what stands before the last `@` of a URL, however it is written: a user name and a password. */
+export function withoutCredentials(text: string): string {
+  return text.replace(/(\b[a-z][a-z\d+.-]*:\/*)[^]*@/i, '$1***@');
+}
+
 /** Text for any value in a message, also for one that throws when it is printed, or whose text has no end. */
 export function show(value: unknown): string {
   try {
     if (Array.isArray(value)) return `an array of ${value.length}`;
-    return typeof value === 'string' ? JSON.stringify(value) : String(value);
+    return typeof value === 'string' ? JSON.stringify(withoutCredentials(value)) : String(value);
   } catch {
     return typeof value;
   }

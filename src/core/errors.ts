@@ -6,6 +6,7 @@ export const ERROR_CODES = {
   KEY_REUSED: 'duplicate',
   INVALID_KEY: 'usage',
   INVALID_OPTIONS: 'usage',
+  PAYLOAD_TOO_LARGE: 'usage',
   IN_DOUBT: 'outcome',
   RESULT_UNAVAILABLE: 'outcome',
   LEASE_LOST: 'outcome',

@@ -34,6 +34,8 @@ export interface EventDetail extends Label {
   readonly error?: unknown;
   /** With `no-value`: the path inside the result that could not be recorded. */
   readonly path?: string;
+  /** With `dropped-members`: the paths of what was left out. */
+  readonly paths?: readonly string[];
   /** With `end`: how the call ended. */
   readonly outcome?: RunEnd;
   /** With `end` and a refusal: the code of the error. */
@@ -66,6 +68,12 @@ const COUNTERS = {
   unprotected: 'unprotected',
   /** An outcome was recorded without its value: too large, or not encodable. */
   'no-value': 'withoutValue',
+  /** Members of an error were left out of its record. Told once for each operation and path. */
+  'dropped-members': 'droppedMembers',
+  /** A person settled a record: `resolve` changed it. */
+  resolved: 'resolved',
+  /** A person forgot a record: `forget` changed it. */
+  forgotten: 'forgotten',
   /** A failure was judged by its default: `remember` threw, or its answer means nothing. */
   'no-verdict': 'withoutVerdict',
   /** A store call failed. */

@@ -219,7 +219,7 @@ export class Execution<T> implements Leaseholder, StepHolder {
   }
 
   #encode(outcome: Outcome<T>, maxResultBytes: number): string | undefined {
-    const encoded = encodeWithin(this.parts.encode, outcome, maxResultBytes);
+    const encoded = encodeWithin(this.parts.encode, outcome, maxResultBytes, this.op.label);
     if ('text' in encoded) return encoded.text;
     this.emit('no-value', { path: encoded.path, error: encoded.error });
     return undefined;

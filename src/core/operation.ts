@@ -26,13 +26,21 @@ export interface Operation<T> {
   readonly reconcile: ((attempt: Attempt) => Promise<Outcome<T> | 'run'>) | undefined;
 }
 
+/** What a value that is encoded belongs to; without a step, it is the outcome of the operation. */
+export interface EncodedOf extends Label {
+  readonly step?: string;
+}
+
 /** What the engine is built from; `createIdempotency` brings it together. */
 export interface EngineParts {
   readonly store: LeaseStore;
   readonly events: Events;
   readonly background: Background;
   /** The outcome as text, or the path inside it that can't be kept. */
-  readonly encode: (outcome: Outcome<unknown>) => { text: string } | { path: string; error: unknown };
+  readonly encode: (
+    outcome: Outcome<unknown>,
+    of: EncodedOf,
+  ) => { text: string } | { path: string; error: unknown };
   /** The value of a recorded step. */
   readonly decode: (text: string) => unknown;
   readonly deriveKey: (key: StoreKey, failures: number, name: string) => string;

@@ -103,6 +103,8 @@ const SUSPICIOUS_TTL_MS = 60_000;
 const TYPICAL_SECONDS: readonly unknown[] = [
   ...[86_400, 172_800, 259_200, 604_800, 1_209_600, 2_592_000, 7_776_000, 31_536_000],
 ];
+/** A shorter secret can be guessed. */
+const LEAST_PEPPER = 16;
 /** So many seconds are over 41 days. */
 const SUSPICIOUS_TTL_SECONDS = 3_600_000;
 
@@ -196,9 +198,18 @@ export const SCOPE: Option = { check: checkScope, refusesUndefined: 'INVALID_OPT
 /** A scope that is no function. */
 export const FIXED_SCOPE: Option = {
   ...SCOPE,
-  check: (value, option) => {
+  check: (value) => {
     if (typeof value === 'string') return value;
-    throw invalid(`${option} is ${show(value)}: give a text that names whose keys these are`);
+    throw noScope(value);
+  },
+};
+/** A secret, so that no message shows it. */
+export const PEPPER: Option = {
+  check: (value, option) => {
+    if (typeof value === 'string' && value.length >= LEAST_PEPPER) return value;
+    throw invalid(
+      `${option} is no text of ${LEAST_PEPPER} characters or more (it is not shown, since it is a secret)`,
+    );
   },
 };
 export const LEASE_STORE: Option = {
@@ -223,7 +234,13 @@ export const PAYLOAD: Option = {
 
 function checkScope(value: unknown): unknown {
   if (typeof value === 'string' || typeof value === 'function') return value;
-  throw invalid(`scope is ${show(value)}: give a text that names whose keys these are`);
+  throw noScope(value);
+}
+
+/** Says its type only: bytes or an object in the place of a scope may hold an API key. */
+function noScope(value: unknown): UsageError {
+  const what = value === null ? 'null' : `of type ${typeof value}`;
+  return invalid(`scope is ${what}: give a text that names whose keys these are`);
 }
 
 /** @throws UsageError INVALID_OPTIONS where `requireScope` holds, and nobody says whose key it is */

@@ -100,6 +100,7 @@ export class Steps implements AttemptSteps {
       this.parts.encode,
       { kind: 'completed', value },
       this.op.policy.maxResultBytes,
+      { ...this.op.label, step: name },
     );
     if ('text' in encoded) return encoded.text;
     this.holder.emit('no-value', { path: `step "${name}": ${encoded.path}`, error: encoded.error });

@@ -1,4 +1,4 @@
-import type { EngineParts } from './operation.js';
+import type { EngineParts, EncodedOf } from './operation.js';
 import type { Outcome } from './outcome.js';
 
 export type Encoded = ReturnType<EngineParts['encode']>;
@@ -8,8 +8,9 @@ export function encodeWithin(
   encode: EngineParts['encode'],
   outcome: Outcome<unknown>,
   maxBytes: number,
+  of: EncodedOf,
 ): Encoded {
-  const encoded = encode(outcome);
+  const encoded = encode(outcome, of);
   if ('path' in encoded || !isLargerThan(encoded.text, maxBytes)) return encoded;
   return { path: 'value', error: new RangeError(`larger than ${maxBytes} bytes`) };
 }

@@ -4,7 +4,7 @@ import type { Attempt } from '../core/attempt.js';
 import { messageOf } from '../core/check.js';
 import { isIdempotencyError, UsageError } from '../core/errors.js';
 import { checkScoped } from '../core/options.js';
-import { warnThrough } from '../logging.js';
+import { inLogs, warnThrough } from '../logging.js';
 import { reconcileOf, workOf } from '../translate.js';
 import type { FunctionOptions, FunctionSettings } from './options.js';
 
@@ -46,8 +46,10 @@ export async function perform<T>(adapter: Adapter, call: Call<T>): Promise<T> {
 /** Says what a function of the user's threw that the call does not depend on. */
 function reporter<T>({ name, key, settings }: Call<T>): (what: string, error: unknown) => void {
   return (what, error) => {
-    const message = `twiceshy: ${what} of ${name} "${String(key)}" threw: ${messageOf(error)}`;
-    warnThrough(settings.options.logger)(message, { error });
+    const { logger, keysInLogs } = settings.options;
+    const detail = inLogs({ key: String(key), error }, keysInLogs);
+    const message = `twiceshy: ${what} of ${name} "${detail.key}" threw: ${messageOf(detail.error)}`;
+    warnThrough(logger)(message, { error: detail.error });
   };
 }
 

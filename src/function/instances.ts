@@ -14,11 +14,15 @@ export interface FunctionParts {
   readonly storeOf: (given: AnyStore | undefined, logger?: FunctionOptions<never>['logger']) => LeaseStore;
 }
 
-type Parts = Pick<FunctionOptions<never>, 'logger' | 'codec'>;
+type Parts = Pick<FunctionOptions<never>, 'logger' | 'codec' | 'keysInLogs'>;
 
+type InstanceTable = WeakMap<object, WeakMap<object, Adapter>>;
+
+/** The instances of a store, by how keys stand in their warnings. */
 interface OfStore {
   readonly tally: Tally;
-  readonly byLogger: WeakMap<object, WeakMap<object, Adapter>>;
+  readonly plain: InstanceTable;
+  readonly hash: InstanceTable;
 }
 /** Stands for the logger or codec that was not given. */
 const NONE = {};
@@ -27,18 +31,19 @@ const ofStores = new WeakMap<LeaseStore, OfStore>();
 
 function ofStore(store: LeaseStore): OfStore {
   let known = ofStores.get(store);
-  if (!known) ofStores.set(store, (known = { tally: new Tally(), byLogger: new WeakMap() }));
+  if (!known)
+    ofStores.set(store, (known = { tally: new Tally(), plain: new WeakMap(), hash: new WeakMap() }));
   return known;
 }
 
 /** The engine of a store, logger and codec: made once, whoever asks. */
-export function instanceOf(store: LeaseStore, { logger, codec }: Parts): Adapter {
-  const { byLogger, tally } = ofStore(store);
+export function instanceOf(store: LeaseStore, { logger, codec, keysInLogs = 'plain' }: Parts): Adapter {
+  const { [keysInLogs]: byLogger, tally } = ofStore(store);
   let byCodec = byLogger.get(logger ?? NONE);
   if (!byCodec) byLogger.set(logger ?? NONE, (byCodec = new WeakMap<object, Adapter>()));
   let instance = byCodec.get(codec ?? NONE);
   if (!instance) {
-    instance = new Adapter({ store, ...(logger && { logger }), ...(codec && { codec }) }, tally);
+    instance = new Adapter({ store, ...(logger && { logger }), ...(codec && { codec }), keysInLogs }, tally);
     byCodec.set(codec ?? NONE, instance);
   }
   return instance;

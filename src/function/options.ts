@@ -15,6 +15,7 @@ import {
 } from '../core/options.js';
 import type { AbandonedRule } from '../core/record.js';
 import type { IdempotencyStore, LeaseStore } from '../core/store.js';
+import { KEYS_IN_LOGS } from '../logging.js';
 
 /** What a duplicate does while the first call runs; the plain strings do as well. */
 export const ConcurrentBehavior = {
@@ -51,6 +52,8 @@ export interface FunctionOptions<T> extends Omit<CommonOptions, 'ttl' | 'concurr
   codec?: IdempotencyOptions['codec'];
   /** Any subset of debug, info, warn, error. @default warnings go to process.emitWarning */
   logger?: IdempotencyOptions['logger'];
+  /** How keys stand in warnings. @default 'plain' */
+  keysInLogs?: IdempotencyOptions['keysInLogs'];
   /**
    * A record answered this call: replayed, joined, or waited for. `record` is a copy of its own, and holds the error
    * where that is the answer. A call fires this or {@link onCacheMiss}, once. Nobody waits for what it returns; what it
@@ -73,6 +76,7 @@ export const FUNCTION_OPTIONS = {
   onAbandoned: ON_ABANDONED,
   codec: OBJECT,
   logger: OBJECT,
+  keysInLogs: KEYS_IN_LOGS,
   onCacheHit: FUNCTION,
   onCacheMiss: FUNCTION,
 } satisfies OptionTable<FunctionOptions<never>>;

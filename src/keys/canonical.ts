@@ -4,6 +4,10 @@ import { write, type Form } from '../values/write.js';
 
 type Code = 'INVALID_KEY' | 'INVALID_OPTIONS';
 
+/** Enough for 64 MiB of bytes. Hashing more holds up the process for seconds: hash it yourself, as a stream. */
+const MAX_LENGTH = 128 * 1024 * 1024;
+const MAX_PATH = 80;
+
 const CANONICAL: Form = {
   token: (text) => (text === '-0' ? '0' : text),
   leaf: (kind, data) =>
@@ -31,10 +35,30 @@ export function canonicalize(value: unknown): string {
   return canonicalText(value, 'value', 'INVALID_KEY');
 }
 
-/** {@link canonicalize} with another name for the value, and another code, in what it throws. */
-export function canonicalText(value: unknown, root: string, code: Code = 'INVALID_KEY'): string {
-  return write(value, root, CANONICAL, (path, what, options) => {
-    const remedy = 'pass String(x), or the plain fields that identify it';
-    return new UsageError(code, `${path} ${what}, which has no canonical form: ${remedy}`, options);
-  });
+/**
+ * {@link canonicalize} with another name for the value, and another code, in what it throws.
+ *
+ * @param tooLarge the code for a value that is over a budget: of values, of depth, or of length
+ */
+export function canonicalText(
+  value: unknown,
+  root: string,
+  code: Code = 'INVALID_KEY',
+  tooLarge: Code | 'PAYLOAD_TOO_LARGE' = code,
+): string {
+  return write(
+    value,
+    root,
+    CANONICAL,
+    (path, what, options, over) => {
+      const remedy = over
+        ? 'pass fewer values, or a hash of them that you make yourself'
+        : 'pass String(x), or the plain fields that identify it';
+      // A path of five hundred names helps nobody.
+      const place = over ? path.slice(0, MAX_PATH) : path;
+      const message = `${place} ${what}, which has no canonical form: ${remedy}`;
+      return new UsageError(over ? tooLarge : code, message, options);
+    },
+    { maxLength: MAX_LENGTH },
+  );
 }

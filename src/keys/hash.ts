@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, createHmac } from 'node:crypto';
 import { UsageError } from '../core/errors.js';
 import { canonicalText } from './canonical.js';
 
@@ -24,10 +24,12 @@ export function keyOfText(text: string): string {
  * 22 characters (132 bits) that tell one payload from another, for recognising a key that is used again for another one. Less
  * than 128 bits would let somebody who chooses both payloads find two with one fingerprint.
  *
- * @throws UsageError `INVALID_OPTIONS`, naming the path, when a part of it has no canonical form.
+ * @throws UsageError `INVALID_OPTIONS`, naming the path, when a part of it has no canonical form; `PAYLOAD_TOO_LARGE`
+ * when it is over a budget, which a client can bring about alone.
  */
 export function fingerprintOf(payload: unknown): string {
-  return sha256(canonicalText(payload, 'payload', 'INVALID_OPTIONS'), 'base64url').slice(0, 22);
+  const text = canonicalText(payload, 'payload', 'INVALID_OPTIONS', 'PAYLOAD_TOO_LARGE');
+  return sha256(text, 'base64url').slice(0, 22);
 }
 
 /** Six characters over a list of strings; the place of a missing one counts. */
@@ -38,6 +40,15 @@ export function digestOf(...parts: (string | undefined)[]): string {
 /** SHA-256 of the UTF-8 form of a text, as 64 hex digits. */
 export function sha256Hex(text: string): string {
   return sha256(text, 'hex');
+}
+
+/**
+ * A scope as it is stored: itself, or under a pepper 32 hex digits by which nobody can test a guess without it. What is no
+ * scope stays as it is, to be refused where scopes are checked.
+ */
+export function storedScope(pepper: string | undefined, scope: string | undefined): string | undefined {
+  if (pepper === undefined || typeof scope !== 'string' || scope === '') return scope;
+  return createHmac('sha256', pepper).update(scope).digest('hex').slice(0, 32);
 }
 
 function sha256(text: string, encoding: 'hex' | 'base64url'): string {

@@ -13,14 +13,13 @@ import {
   type OptionTable,
 } from '../core/check.js';
 import {
-  checkScoped,
   checkWork,
   COMMON_INHERITANCE,
   COMMON_OPTIONS,
-  DEFAULT_PREFIX,
   FIXED_SCOPE,
   ON_ABANDONED,
   PAYLOAD,
+  PEPPER,
   PREFIX,
   REMEMBER,
   requireName,
@@ -28,8 +27,8 @@ import {
 } from '../core/options.js';
 import type { LeaseStore } from '../core/store.js';
 import { runWith } from '../idempotency.js';
-import { onceEach, warnThrough } from '../logging.js';
-import { checkKey, composeNamespace, storeKey } from '../keys/index.js';
+import { droppedMembers, inLogs, KEYS_IN_LOGS, onceEach, warnThrough } from '../logging.js';
+import { checkKey } from '../keys/index.js';
 
 /** What a query came to. */
 export interface TransactionResult<Row> {
@@ -95,7 +94,9 @@ export const TRANSACTION_DEFAULTS = {
   ...SHARED,
   requireScope: BOOLEAN,
   codec: OBJECT,
+  pepper: PEPPER,
   logger: OBJECT,
+  keysInLogs: KEYS_IN_LOGS,
 } satisfies OptionTable<TransactionDefaults>;
 
 /** What becomes of the options that all transactions have in common. */
@@ -107,7 +108,9 @@ export const TRANSACTION_INHERITANCE = {
   remember: 'inherited',
   requireScope: 'kept',
   codec: 'kept',
+  pepper: 'kept',
   logger: 'kept',
+  keysInLogs: 'kept',
 } satisfies InheritanceTable<TransactionDefaults>;
 
 /** The transactional mode: the engine, on a store whose records are visible once they are committed. */
@@ -131,15 +134,21 @@ export class Transactions {
     // Silent, since its words for a lost lease are not true of a transaction, and every caller gets the reason as an error.
     const requireScope = read.requireScope === true || plain.requiresScope === true;
     this.#adapter = new Adapter({ ...read, requireScope, store, storeTimeout: UNBOUNDED_MS, logger: {} });
+    const { keysInLogs } = read;
     const warn = warnThrough(read.logger);
     this.#note = onceEach((message) => warn(`twiceshy: ${message}`));
     notes.forEach(this.#note);
-    this.#adapter.events.on('no-value', (detail) => {
+    this.#adapter.events.on('no-value', (told) => {
+      const detail = inLogs(told, keysInLogs);
       const { name, key, path = 'it' } = detail;
       warn(
         `twiceshy: ${name} "${key}" was committed without the value of its result, because of ${path}`,
         detail,
       );
+    });
+    this.#adapter.events.on('dropped-members', (told) => {
+      const detail = inLogs(told, keysInLogs);
+      warn(`twiceshy: ${detail.name} "${detail.key}" ${droppedMembers(detail)}`, detail);
     });
   }
 
@@ -152,10 +161,9 @@ export class Transactions {
     const own = readOptions<TransactionOptions<T>>(where, TRANSACTION_OPTIONS, given, this.#note);
     const options = inherit(where, TRANSACTION_INHERITANCE, this.#defaults, own);
     checkWork(work);
-    const { prefix = DEFAULT_PREFIX, scope } = options;
+    const { prefix, scope } = options;
     const name = requireName(where, options.name);
-    checkScoped(where, this.#adapter.requiresScope, scope);
-    const place = storeKey(composeNamespace({ prefix, scope, name }), checkKey(key));
+    const place = this.#adapter.place(checkKey(key), { prefix, name, scope });
     if (holdsKey(this.plain, place)) {
       const why = 'the work that runs under this key runs the same key again; it would wait for itself';
       throw new UsageError('INVALID_KEY', `${name} "${key}": ${why}`);

@@ -247,6 +247,13 @@ export function describeRequests(open: OpenShop): void {
       expect(misspelled.runs() + throwing.runs()).toBe(0);
     });
 
+    test('a body that is nested too deep is the fault of the client: 413, and nothing runs', async () => {
+      const shop = await open();
+      const body = JSON.parse('['.repeat(600) + ']'.repeat(600)) as unknown;
+      expectProblem(await shop.send({ key: 'k', body }), 413, 'PAYLOAD_TOO_LARGE');
+      expect(shop.runs()).toBe(0);
+    });
+
     test('G10: a record belongs to method and route; prefixes keep services apart', async () => {
       const routes = ['/orders', '/refunds', '/orders/:id/pay'].flatMap((path) => [
         { method: 'POST', path, handler: () => ({ body: `POST ${path}` }) },

@@ -1,4 +1,3 @@
-import { show } from '../../core/check.js';
 import { UsageError } from '../../core/errors.js';
 import { checkKey, hashKey } from '../../keys/index.js';
 
@@ -56,12 +55,17 @@ export function checkScope(given: unknown): string | undefined {
   // Beyond the safe integers, two callers may have one number.
   const text = Number.isSafeInteger(given) ? String(given as number) : given;
   if (typeof text !== 'string')
-    throw new UsageError('INVALID_OPTIONS', `scope() answered ${show(given)}: a string names the caller`);
+    throw new UsageError(
+      'INVALID_OPTIONS',
+      `scope() answered a ${typeof given}: a string, or a safe integer, names the caller`,
+    );
   try {
     // The same care as for keys: a missing value turned into text would be shared by all who miss it.
     checkKey(text.slice(0, 512));
   } catch (cause) {
-    throw new UsageError('INVALID_OPTIONS', `scope() answered ${show(text)}, which names nobody`, { cause });
+    // Not shown: it may be an API key, or a part of one.
+    const message = 'scope() answered a text that names nobody: the cause says what is wrong with it';
+    throw new UsageError('INVALID_OPTIONS', message, { cause });
   }
   return text;
 }

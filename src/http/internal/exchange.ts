@@ -81,7 +81,13 @@ export class Exchange<Req extends object> {
     if (await this.#isSkipped(request)) return PASS;
     const keyed = await this.#read(request, facts);
     if (!('key' in keyed)) return keyed;
-    return this.#run(request, facts, keyed, work);
+    return this.#run(request, facts, keyed, work).catch((error: unknown) => this.#tooLarge(error));
+  }
+
+  /** The client's own fault, which must not be a 500. */
+  #tooLarge(error: unknown): Reply {
+    if (isIdempotencyError(error, 'PAYLOAD_TOO_LARGE')) return this.#problem(error.code);
+    throw error;
   }
 
   /** Only `true` and `false` mean something: a text such as `'false'`, from a header, would switch the protection off. */

@@ -34,7 +34,7 @@ import {
 import type { AbandonedRule } from '../../core/record.js';
 import type { LeaseStore } from '../../core/store.js';
 import { adapterOf, createIdempotency } from '../../idempotency.js';
-import { warnThrough } from '../../logging.js';
+import { KEYS_IN_LOGS, warnThrough } from '../../logging.js';
 import { headerFilter, NEVER_REPLAYED } from './answer.js';
 
 /** A function of the request, which may be annotated with the framework's own, richer type. */
@@ -109,6 +109,10 @@ export interface HttpOptions<Req> extends CommonOptions {
   requireScope?: boolean;
   /** Any subset of debug, info, warn, error; only with `store`. @default warnings go to process.emitWarning */
   logger?: IdempotencyOptions['logger'];
+  /** Only with `store`: what is recorded of errors, and `redact`, which is also given answers. @default see CodecOptions */
+  codec?: IdempotencyOptions['codec'];
+  /** Only with `store`: how keys stand in warnings. @default 'plain' */
+  keysInLogs?: IdempotencyOptions['keysInLogs'];
 }
 type CallerName = string | number | null | undefined;
 
@@ -150,6 +154,8 @@ export const HTTP_OPTIONS = {
   docs: { check: checkText },
   prefix: PREFIX,
   logger: OBJECT,
+  codec: OBJECT,
+  keysInLogs: KEYS_IN_LOGS,
 } satisfies OptionTable<HttpOptions<never>>;
 
 /** What becomes of the options of `idempotency`. */
@@ -164,7 +170,9 @@ export const HTTP_INHERITANCE = {
   remember: 'refused',
   store: 'kept',
   codec: 'kept',
+  pepper: 'kept',
   logger: 'kept',
+  keysInLogs: 'kept',
 } satisfies InheritanceTable<IdempotencyOptions>;
 
 /** Safe by definition: a duplicate of one does no harm. */
@@ -221,12 +229,16 @@ export function httpSettings<Req>(where: string, { options, notes }: ReadOptions
   };
 }
 
-function engineOf({ store, idempotency, logger }: Partial<HttpOptions<never>>): Adapter {
+function engineOf({ store, idempotency, logger, codec, keysInLogs }: Partial<HttpOptions<never>>): Adapter {
   if ((store === undefined) === (idempotency === undefined))
     throw invalid('give either store or idempotency');
-  if (store) return adapterOf(createIdempotency(logger ? { store, logger } : { store }));
+  if (store) {
+    const own = { ...(codec && { codec }), ...(logger && { logger }), ...(keysInLogs && { keysInLogs }) };
+    return adapterOf(createIdempotency({ store, ...own }));
+  }
   const adapter = adapterOf(idempotency as Idempotency);
-  if (logger) throw invalid('logger goes with store; idempotency has its own');
+  if (logger ?? codec ?? keysInLogs)
+    throw invalid('logger, codec and keysInLogs go with store; idempotency has its own');
   return adapter;
 }
 

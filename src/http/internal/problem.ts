@@ -25,6 +25,12 @@ const PROBLEMS = {
     title: 'The caller is not known',
     detail: 'Idempotency keys belong to a caller, and this request does not say whose it is.',
   },
+  PAYLOAD_TOO_LARGE: {
+    status: 413,
+    title: 'The request is too large to be compared',
+    detail:
+      'The body holds too many values, or is nested too deep, to be told from that of another request. Nothing was processed.',
+  },
   KEY_REUSED: {
     status: 422,
     title: 'The idempotency key was used for another request',
@@ -96,6 +102,7 @@ const STATUS_NAMES: Readonly<Record<number, string>> = {
   400: 'Bad Request',
   403: 'Forbidden',
   409: 'Conflict',
+  413: 'Content Too Large',
   422: 'Unprocessable Content',
   500: 'Internal Server Error',
   503: 'Service Unavailable',

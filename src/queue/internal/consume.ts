@@ -100,10 +100,14 @@ async function identityOf<M, R>(message: M, { key, name, scope, prefix, payload 
 
 async function announceDrop<M, R>(
   where: string,
-  { onDrop, logger }: ConsumerOptions<M, R>,
+  { onDrop, logger, keysInLogs }: ConsumerOptions<M, R>,
   message: M,
   error: unknown,
 ): Promise<void> {
-  if (onDrop) await onDrop(message, error);
-  else warnThrough(logger)(`twiceshy: ${where}: a message is given up: ${messageOf(error)}`, { error });
+  if (onDrop) return void (await onDrop(message, error));
+  if (keysInLogs === 'hash') {
+    // Which key it has is not known here, and the error's text may name it.
+    const what = isIdempotencyError(error) ? error.code : error instanceof Error ? error.name : typeof error;
+    warnThrough(logger)(`twiceshy: ${where}: a message is given up: ${what}`);
+  } else warnThrough(logger)(`twiceshy: ${where}: a message is given up: ${messageOf(error)}`, { error });
 }

@@ -48,6 +48,7 @@ const REFUSALS: Readonly<Record<ErrorCode, 'ack' | 'lease' | 'soon' | 'drop'>> =
   KEY_REUSED: 'drop',
   INVALID_KEY: 'drop',
   INVALID_OPTIONS: 'drop',
+  PAYLOAD_TOO_LARGE: 'drop',
   IN_DOUBT: 'drop',
   CORRUPT_RECORD: 'drop',
   // It was done.

@@ -36,6 +36,7 @@ import type { AbandonedRule } from '../../core/record.js';
 import type { LeaseStore } from '../../core/store.js';
 import { adapterOf, createIdempotency } from '../../idempotency.js';
 import { composeNamespace } from '../../keys/index.js';
+import { KEYS_IN_LOGS } from '../../logging.js';
 
 type ReconcileFunction<R> = Extract<OnAbandoned<R>, (attempt: Attempt) => unknown>;
 
@@ -89,6 +90,8 @@ export interface ConsumerOptions<M, R> extends CommonOptions {
   codec?: IdempotencyOptions['codec'];
   /** Any subset of debug, info, warn, error. @default warnings go to process.emitWarning */
   logger?: IdempotencyOptions['logger'];
+  /** How keys stand in warnings. @default 'plain' */
+  keysInLogs?: IdempotencyOptions['keysInLogs'];
 }
 
 /** The options of a consumer that knows a name and a key by itself. */
@@ -119,6 +122,7 @@ export const CONSUMER_OPTIONS = {
   onDrop: OF_MESSAGE,
   codec: OBJECT,
   logger: OBJECT,
+  keysInLogs: KEYS_IN_LOGS,
 } satisfies OptionTable<ConsumerOptions<never, never>>;
 
 /** What becomes of the options of `idempotency`. */
@@ -132,7 +136,9 @@ export const CONSUMER_INHERITANCE = {
   remember: 'inherited',
   store: 'kept',
   codec: 'kept',
+  pepper: 'kept',
   logger: 'inherited',
+  keysInLogs: 'inherited',
 } satisfies InheritanceTable<IdempotencyOptions>;
 
 const DEFAULT_RETRY_DELAY_MS = 1_000;
@@ -207,10 +213,11 @@ function withDefaults<M, R>(read: ConsumerOptions<M, R>, { name, key }: OfBroker
 }
 
 function idempotencyOf<M, R>(where: string, options: ConsumerOptions<M, R>): Idempotency {
-  const { idempotency, store, codec, logger } = options;
+  const { idempotency, store, codec, logger, keysInLogs } = options;
   if (!idempotency) {
     if (!store) throw invalid(`${where} needs store, or idempotency: what createIdempotency() made`);
-    return createIdempotency({ store, ...(codec && { codec }), ...(logger && { logger }) });
+    const own = { ...(codec && { codec }), ...(logger && { logger }), ...(keysInLogs && { keysInLogs }) };
+    return createIdempotency({ store, ...own });
   }
   if (store || codec)
     throw invalid(`${where} takes store and codec, or idempotency, which has its own; not both`);

@@ -8,6 +8,7 @@ import {
   type RedisClient,
   type Socket,
 } from './redis-client.js';
+import { checkUrl } from './redis-options.js';
 import { toRedisError } from './redis-errors.js';
 import { ReplicatedCalls, type Replicas } from './redis-replicas.js';
 import type { Script } from './redis-script.js';
@@ -192,7 +193,8 @@ export class RedisConnection {
 
   #url(): string | undefined {
     const { url, redis } = this.#options;
-    return url ?? (redis ? undefined : process.env['REDIS_URL'] || DEFAULT_URL);
+    if (url !== undefined || redis) return url;
+    return checkUrl('REDIS_URL', process.env['REDIS_URL'] || DEFAULT_URL);
   }
 
   #greet(client: RedisClient): void {

@@ -61,7 +61,7 @@ const TIMEOUT_MS = 2_000;
 const REPLICAS_TIMEOUT_MS = 200;
 
 export const REDIS_OPTIONS = {
-  url: TEXT,
+  url: { check: (value, option) => checkUrl(option, TEXT.check(value, option) as string) },
   client: { check: (value) => requireScripting(value) },
   redis: OBJECT,
   timeoutMs: TIMER,
@@ -78,6 +78,20 @@ export function readRedisOptions(input: unknown): RedisSettings {
     throw invalid('this Redis client has no pipeline(), which waitForReplicas needs');
   const warn = rest.onWarning ?? ((message: string) => process.emitWarning(message, 'TwiceshyWarning'));
   return { url, client, redis, timeoutMs, replicas, warn, requiresScope: rest.requireScope === true };
+}
+
+/**
+ * Refuses what ioredis would take for the path of a socket or for a host, and repeat in its errors, password and all. The
+ * message does not repeat it.
+ * @throws UsageError INVALID_OPTIONS
+ */
+export function checkUrl(where: string, url: string): string {
+  const isUrl = /^rediss?:\/\//.test(url) && URL.canParse(url);
+  // ioredis takes a port, a host with one, and the path of a socket too. Without these characters there is no password.
+  if (isUrl || !/[@?\s]/.test(url)) return url;
+  throw invalid(
+    `${where} is no URL that starts with redis:// or rediss:// (it is not shown, since it may hold a password)`,
+  );
 }
 
 function namedOptions(input: unknown): RedisStoreOptions {
