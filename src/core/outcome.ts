@@ -89,10 +89,18 @@ export function judge<F>(
 ): Outcome<never> {
   const { said, fault } =
     typeof remember === 'function' ? ask(remember, failure) : { said: remember === 'all', fault: undefined };
-  const byDefault = rule === 'retry' ? 'retryable' : 'unknown';
-  const verdict = typeof said === 'string' ? said : said ? 'final' : byDefault;
-  const outcome = failureOutcome(verdict, error);
+  const outcome = failureOutcome(verdictOf(said, unclearVerdict(rule)), error);
   return fault === undefined ? outcome : { ...outcome, fault };
+}
+
+/** A failure that nobody judged: where it matters that nobody can say what it left behind, the rule says so. */
+export const unclearVerdict = (rule: AbandonedRule): FailureVerdict =>
+  rule === 'retry' ? 'retryable' : 'unknown';
+
+/** What was said, or else the default. */
+export function verdictOf(said: Said['said'], byDefault: FailureVerdict): FailureVerdict {
+  if (typeof said === 'string') return said;
+  return said ? 'final' : byDefault;
 }
 
 /** What `remember` said: nothing leaves it to the default. */

@@ -1,40 +1,37 @@
-import { show } from '../../core/check.js';
+import { askLater, failureOutcome, unclearVerdict, verdictOf, type Outcome } from '../../core/outcome.js';
 import type { FailureVerdict } from '../../core/options.js';
-import { failureOutcome, isVerdict, type Outcome } from '../../core/outcome.js';
+import type { AbandonedRule } from '../../core/record.js';
 import type { Handled, SavedAnswer } from './answer.js';
-import type { HttpSettings } from './options.js';
+import type { RememberAnswer } from './options.js';
 
-/** Answers that say "not now": they are no outcome of the operation. */
-const NOT_NOW: readonly number[] = [408, 409, 425, 429];
-
-type Settings = Pick<HttpSettings<never>, 'rule' | 'warn'> & {
-  readonly given: Pick<HttpSettings<never>['given'], 'remember'>;
-};
+/** Answers that say "not now", or "not with these credentials": they are no outcome of the operation. */
+const NOT_NOW: readonly number[] = [401, 407, 408, 409, 425, 429];
+/** What stands for the status of an error that the framework has not answered yet. */
+const THROWN_STATUS = 500;
 
 /** What is recorded of what a handler came to. */
-export function outcomeOf(handled: Handled, settings: Settings): Outcome<SavedAnswer> {
-  // Nobody can say what an error left behind: where that matters, the rule says so.
-  const unclear = settings.rule === 'retry' ? 'retryable' : 'unknown';
+export async function outcomeOf(
+  handled: Handled,
+  remember: RememberAnswer | undefined,
+  rule: AbandonedRule,
+): Promise<Outcome<SavedAnswer>> {
   if ('unclear' in handled) return failureOutcome('unknown', handled.unclear);
-  if ('error' in handled) return failureOutcome(unclear, handled.error);
-  const { answer } = handled;
-  const said = isRemembered(answer.status, settings);
-  if (said === true || said === 'final') return { kind: 'completed', value: answer };
-  if (said !== false) return failureOutcome(said, answer);
-  return failureOutcome(answer.status < 500 ? 'retryable' : unclear, answer);
+  const answer = 'answer' in handled ? handled.answer : undefined;
+  const status = answer?.status ?? THROWN_STATUS;
+  const { said, fault } = remember ? await askLater(() => remember(status, handled)) : NOTHING;
+  const verdict = said === undefined ? byDefault(status, rule) : verdictOf(said, afterRefusal(status, rule));
+  const outcome: Outcome<SavedAnswer> =
+    answer && verdict === 'final'
+      ? { kind: 'completed', value: answer }
+      : failureOutcome(verdict, answer ?? (handled as { error: unknown }).error);
+  return fault === undefined ? outcome : { ...outcome, fault };
 }
 
-/** A predicate that throws, or whose answer means nothing, leaves it to the default: it must not undo a charge. */
-function isRemembered(status: number, { given, warn }: Settings): boolean | FailureVerdict {
-  const byDefault = status < 500 && !NOT_NOW.includes(status);
-  let said: unknown;
-  try {
-    said = given.remember?.(status);
-  } catch (error) {
-    warn(`remember(${status}) threw ${show(error)}: it counts as if it had said nothing`, { error });
-  }
-  if (typeof said === 'boolean' || isVerdict(said)) return said;
-  if (said !== undefined)
-    warn(`remember(${status}) answered ${show(said)}, which is no verdict and counts as nothing`);
-  return byDefault;
-}
+const NOTHING = { said: undefined, fault: undefined };
+
+/** `remember` answered false: the next request runs. */
+const afterRefusal = (status: number, rule: AbandonedRule): FailureVerdict =>
+  status < 500 ? 'retryable' : unclearVerdict(rule);
+
+const byDefault = (status: number, rule: AbandonedRule): FailureVerdict =>
+  status < 500 && !NOT_NOW.includes(status) ? 'final' : afterRefusal(status, rule);
