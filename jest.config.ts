@@ -3,11 +3,20 @@
  */
 import type { Config } from 'jest';
 
+const isMore = process.env['TWICESHY_MORE'] === '1';
+
 const config: Config = {
   testEnvironment: 'node',
-  testMatch: ['<rootDir>/__tests__/**/*.test.ts', '<rootDir>/examples/**/*.test.ts'],
+  testMatch: isMore
+    ? ['<rootDir>/__tests__/more/**/*.test.ts']
+    : ['<rootDir>/__tests__/**/*.test.ts', '<rootDir>/examples/**/*.test.ts'],
   // The fixtures are projects of their own, copied out and installed by the package tests.
-  testPathIgnorePatterns: ['/node_modules/', '<rootDir>/__tests__/package/fixtures/'],
+  testPathIgnorePatterns: [
+    '/node_modules/',
+    '<rootDir>/__tests__/package/fixtures/',
+    // What takes long, or installs packages: `npm run test:more`.
+    ...(isMore ? [] : ['<rootDir>/__tests__/more/']),
+  ],
   modulePathIgnorePatterns: ['<rootDir>/dist', '<rootDir>/__tests__/package/fixtures/'],
   extensionsToTreatAsEsm: ['.ts'],
   transform: {

@@ -1,5 +1,6 @@
 // Installs the servers that the tests start, where they are missing. Does nothing where nothing is missing.
 import { spawnSync } from 'node:child_process';
+import { findPgBouncer } from './find-pgbouncer.mjs';
 import { findPostgres } from './find-postgres.mjs';
 import { findRedisServer } from './find-redis.mjs';
 
@@ -27,6 +28,18 @@ const SERVERS = [
   },
 ];
 
+/** What only `npm run test:more` needs: `npm run setup -- all`. */
+const MORE = [
+  {
+    what: 'PgBouncer',
+    find: findPgBouncer,
+    apt: 'pgbouncer',
+    brew: 'pgbouncer',
+    byHand: 'Install PgBouncer (1.21 or later is best) with your package manager, so that it is on PATH.',
+  },
+];
+const wanted = process.argv.includes('all') ? [...SERVERS, ...MORE] : SERVERS;
+
 let isUpdated = false;
 function installWithApt(name) {
   if (!works('apt-get', ['--version'])) return false;
@@ -39,7 +52,7 @@ function installWithApt(name) {
 
 const installWithBrew = (name) => works('brew', ['--version']) && run('brew', ['install', name]);
 
-for (const { what, find, apt, brew, byHand } of SERVERS) {
+for (const { what, find, apt, brew, byHand } of wanted) {
   if (find()) {
     console.log(`setup: ${what} is here (${find()}), nothing to do`);
   } else if ((installWithApt(apt) || installWithBrew(brew)) && find()) {

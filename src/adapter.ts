@@ -112,7 +112,8 @@ export class Adapter {
     }
     if (record.format === 'recipe') {
       const message =
-        'the record was written by a task middleware of the plain recipe; only IdempotencyMiddleware reads it';
+        'what stands under this key is JSON that twiceshy did not write, such as a result that a task middleware of the plain recipe kept; ' +
+        'only IdempotencyMiddleware reads such results. Look at it, then give the operation another name, or forget() the key';
       throw new StoreError('CORRUPT_RECORD', message);
     }
     return this.codec.decode(record.payload);

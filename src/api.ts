@@ -101,6 +101,11 @@ export interface Idempotency {
   close(): Promise<void>;
 }
 
+/** A record that answered a call. Where its `status` is FAILED, there is an `error` and no `result`. */
+export interface CacheHit<T = unknown> extends IdempotencyRecord<T> {
+  result: T;
+}
+
 /** A record as people see it. Times are milliseconds since 1970. */
 export interface IdempotencyRecord<T = unknown> {
   key: string;

@@ -95,14 +95,25 @@ export function getIdempotencyMiddleware(url?: string): IdempotencyMiddleware {
 const STORES = Symbol.for('twiceshy.stores.1');
 
 function storesOfProcess() {
-  const holder = globalThis as { [STORES]?: { memory?: LeaseStore; wrapped: WeakMap<object, LeaseStore> } };
+  const holder = globalThis as {
+    [STORES]?: { memory?: InMemoryStore; wrapped: WeakMap<object, LeaseStore> };
+  };
   return (holder[STORES] ??= { wrapped: new WeakMap() });
+}
+
+/**
+ * The store of {@link idempotent} and {@link makeIdempotent} where none is given: one in memory, the same for the whole process.
+ * Its expired records go as others are written; `startCleanup()` frees them by a timer too, `clear()` forgets everything,
+ * as between tests, and `close()` ends the timer.
+ */
+export function defaultStore(): InMemoryStore {
+  return (storesOfProcess().memory ??= new InMemoryStore());
 }
 
 /** The store that an option of the function face means: two calls with one object have one store. */
 function storeOf(given: AnyStore | undefined, logger?: Logger): LeaseStore {
   const stores = storesOfProcess();
-  if (given === undefined) return (stores.memory ??= new InMemoryStore());
+  if (given === undefined) return defaultStore();
   if (isLeaseStore(given)) return given;
   if (!isIdempotencyStore(given)) {
     throw invalid(

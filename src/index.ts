@@ -1,5 +1,6 @@
 /** Public names only. Importing this loads no client library. */
 export {
+  defaultStore,
   IdempotencyMiddleware,
   getIdempotencyMiddleware,
   idempotent,
@@ -9,6 +10,7 @@ export {
 export { createIdempotency } from './idempotency.js';
 export type {
   Idempotency,
+  CacheHit,
   IdempotencyOptions,
   IdempotencyRecord,
   Namespaced,

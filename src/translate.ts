@@ -6,7 +6,7 @@ import { show } from './core/check.js';
 import { UsageError } from './core/errors.js';
 import type { EncodedOf, EngineParts } from './core/operation.js';
 import type { Remember } from './core/options.js';
-import { judge, type Outcome } from './core/outcome.js';
+import { failureOutcome, judge, type Outcome } from './core/outcome.js';
 import type { AbandonedRule } from './core/record.js';
 
 /** Work that returns or throws, as work whose every end is an outcome. */
@@ -36,7 +36,7 @@ function outcomeOf<T>(found: Reconciled<T>): Outcome<T> | 'run' {
   if (found === 'run') return 'run';
   if (typeof found === 'object' && found !== null) {
     if ('completed' in found) return { kind: 'completed', value: found.completed };
-    if ('failed' in found) return { kind: 'failed', error: found.failed, final: true };
+    if ('failed' in found) return failureOutcome('final', found.failed);
   }
   throw new UsageError(
     'INVALID_OPTIONS',

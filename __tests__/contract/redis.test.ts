@@ -1,5 +1,6 @@
 import { afterAll, beforeAll } from '@jest/globals';
 import RedisMock from 'ioredis-mock';
+import { Redis } from 'ioredis';
 import { RedisStore } from '../../src/stores/redis.js';
 import { startRedis, type PrivateRedis } from '../support/redis-server.js';
 import { describeStoreContract } from '../../src/testing/index.js';
@@ -11,6 +12,31 @@ afterAll(() => server.stop());
 describeStoreContract('RedisStore over a real server', () =>
   Promise.resolve({ store: new RedisStore(server.url) }),
 );
+
+describeStoreContract('RedisStore whose client speaks RESP3 and gives numbers as text', () =>
+  Promise.resolve({
+    store: new RedisStore({ url: server.url, redis: { protocol: 3, stringNumbers: true } }),
+  }),
+);
+
+describeStoreContract('RedisStore whose client gives bytes and bigints', () => {
+  const client = new Redis(server.url);
+  const changed = (answer: unknown) =>
+    typeof answer === 'number' ? BigInt(answer) : typeof answer === 'string' ? Buffer.from(answer) : answer;
+  const wrapper = new Proxy(client, {
+    get: (target, name) => {
+      const member: unknown = Reflect.get(target, name);
+      if (typeof member !== 'function') return member;
+      const call = (...args: unknown[]): unknown => Reflect.apply(member, target, args);
+      const isScript = name === 'evalsha' || name === 'eval';
+      return isScript ? async (...args: unknown[]) => changed(await call(...args)) : call;
+    },
+  });
+  return Promise.resolve({
+    store: new RedisStore(wrapper),
+    close: () => Promise.resolve(client.disconnect()),
+  });
+});
 
 describeStoreContract('RedisStore over ioredis-mock', async () => {
   const client = new RedisMock();

@@ -128,4 +128,23 @@ describe('currentAttempt()', () => {
     expect(new Set([afterNothing, afterFailure, email, other]).size).toBe(4);
     expect(keys.every((key) => /^[0-9a-f]{32}$/.test(key))).toBe(true);
   });
+
+  test('deriveKey stays the same after an error that nobody called definite: the effect may have happened', async () => {
+    const { process } = world();
+    const one = process();
+    const keys: string[] = [];
+    const lost = () => {
+      keys.push(currentAttempt()!.deriveKey('charge'));
+      throw Object.assign(new Error('socket hang up'), { code: 'ECONNRESET' });
+    };
+    await errorOf(one.run('k', lost));
+    await errorOf(one.run('k', lost, { remember: () => false }));
+    await errorOf(one.run('k', lost, { remember: () => 'release' }));
+    // A step ran, so that nothing is undone: still nobody said what became of the charge.
+    const afterStep = async () => (await currentAttempt()!.step('mail', () => 1), lost());
+    await errorOf(one.run('k', afterStep, { remember: () => 'release' }));
+    await one.run('k', () => keys.push(currentAttempt()!.deriveKey('charge')));
+    expect(keys).toHaveLength(5);
+    expect(new Set(keys).size).toBe(1);
+  });
 });

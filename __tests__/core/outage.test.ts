@@ -1,4 +1,5 @@
-import { describe, expect, test } from '@jest/globals';
+import { describe, expect, jest, test } from '@jest/globals';
+import { StoreError } from '../../src/core/errors.js';
 import { deferred, errorOf } from '../support/deferred.js';
 import { storeDown } from '../support/faulty-store.js';
 import { nextEvent, placeOf, world } from '../support/instances.js';
@@ -78,6 +79,41 @@ describe('G8: nothing hangs, nothing is left behind', () => {
     expect(await errorOf(one.run('k', () => 'ran'))).toMatchObject({ code: 'STORE_UNAVAILABLE' });
     one.faulty.heal();
     await one.close();
+  });
+
+  test('the error of a deadline says what the store complained of last', async () => {
+    const { process } = world();
+    const one = process({ storeTimeout: 50 });
+    one.faulty.faults.claim = () => {
+      throw new StoreError('STORE_UNAVAILABLE', 'getaddrinfo ENOTFOUND redis.internal', { transient: true });
+    };
+    const error = await errorOf(one.run('k', () => 'ran'));
+    expect(error.message).toMatch(/did not claim a key within 50 ms: .*ENOTFOUND redis\.internal/);
+    one.faulty.heal();
+    await one.close();
+  });
+
+  test('close() takes one store deadline where a claim is left to withdraw and nothing is left to save', async () => {
+    jest.useFakeTimers();
+    try {
+      const { process } = world();
+      const one = process({ storeTimeout: 1_000 });
+      one.faulty.faults.claim = one.faulty.faults.release = never;
+      const ended = errorOf(one.run('k', () => 'ran'));
+      await jest.advanceTimersByTimeAsync(1_000);
+      await ended;
+      let isClosed = false;
+      const closed = one.close().then(() => (isClosed = true));
+      await jest.advanceTimersByTimeAsync(999);
+      expect(isClosed).toBe(false);
+      await jest.advanceTimersByTimeAsync(1);
+      expect(isClosed).toBe(true);
+      await closed;
+      one.faulty.heal();
+      await jest.advanceTimersByTimeAsync(60_000);
+    } finally {
+      jest.useRealTimers();
+    }
   });
 
   test('a command that was executed after all leaves no ghost lease', async () => {

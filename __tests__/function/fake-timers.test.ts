@@ -1,5 +1,8 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
-import { idempotent, InMemoryStore, makeIdempotent } from '../../src/index.js';
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { defaultStore, idempotent, InMemoryStore, makeIdempotent } from '../../src/index.js';
 import { deferred, errorOf } from '../support/deferred.js';
 
 /** As people test code of theirs: everything faked, the clock of the store included. */
@@ -69,4 +72,52 @@ describe("under jest's fake timers", () => {
     jest.useFakeTimers();
     expect(await idempotent({ key: 'k', store, execute: () => 'fake' })).toBe('real');
   });
+});
+
+describe("a store with the clock of Date, under fakes that leave 'performance' alone", () => {
+  beforeEach(() => void jest.useFakeTimers({ doNotFake: ['performance'] }));
+  afterEach(() => void jest.useRealTimers());
+
+  test.each<[string, () => unknown]>([
+    ['timers that are advanced', () => jest.advanceTimersByTime(7_200_000)],
+    ['setSystemTime()', () => jest.setSystemTime(Date.now() + 7_200_000)],
+  ])('a result is forgotten after its ttl: %s', async (_, move) => {
+    const store = new InMemoryStore({ clock: () => Date.now() });
+    let runs = 0;
+    const call = () => idempotent({ key: 'k', store, ttl: '1h', execute: () => ++runs });
+    expect([await call(), await call()]).toEqual([1, 1]);
+    move();
+    expect(await call()).toBe(2);
+  });
+
+  test('a clock that gives no number ends the call, and nothing runs', async () => {
+    const store = new InMemoryStore({ clock: () => NaN });
+    const error = await errorOf(idempotent({ key: 'k', store, execute: () => 1 }));
+    expect(error).toMatchObject({ code: 'INVALID_OPTIONS' });
+    expect(() => new InMemoryStore({ clock: 5 as never })).toThrow(/clock/);
+  });
+});
+
+test('and under those of node:test', async () => {
+  const file = join(process.cwd(), '__tests__/function/node-test-timers.ts');
+  const { stdout } = await promisify(execFile)(
+    process.execPath,
+    ['--import', 'tsx', '--test', '--test-reporter=tap', file],
+    {
+      env: { ...process.env, NODE_OPTIONS: '', NODE_TEST_CONTEXT: undefined },
+    },
+  );
+  expect(stdout).toMatch(/pass 1/);
+}, 60_000);
+
+test('defaultStore() is the one that is used where none is given: it can be cleared, and closed', async () => {
+  let runs = 0;
+  const call = () => idempotent({ key: 'default', execute: () => ++runs });
+  expect([await call(), await call()]).toEqual([1, 1]);
+  expect(defaultStore().size).toBeGreaterThan(0);
+  defaultStore().startCleanup(60_000);
+  defaultStore().clear();
+  expect(await call()).toBe(2);
+  await defaultStore().close();
+  expect(await call()).toBe(2);
 });

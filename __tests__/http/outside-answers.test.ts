@@ -4,7 +4,7 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import express5, { type NextFunction, type Request, type Response } from 'express';
 // @ts-expect-error Express 4 brings no types, and those installed are of 5
 import express4 from 'express4';
-import Fastify from 'fastify';
+import Fastify, { type FastifyReply } from 'fastify';
 import { expressIdempotency, type ExpressIdempotencyOptions } from '../../src/http/express.js';
 import { fastifyIdempotency } from '../../src/http/fastify.js';
 import { InMemoryStore } from '../../src/stores/memory.js';
@@ -223,14 +223,8 @@ describe.each([
 });
 
 describe.each([
-  [
-    'its own reply',
-    (reply: import('fastify').FastifyReply) => void reply.code(503).send({ error: 'timeout' }),
-  ],
-  [
-    "Node's response",
-    (reply: import('fastify').FastifyReply) => void reply.raw.writeHead(503).end('{"error":"timeout"}'),
-  ],
+  ['its own reply', (reply: FastifyReply) => void reply.code(503).send({ error: 'timeout' })],
+  ["Node's response", (reply: FastifyReply) => void reply.raw.writeHead(503).end('{"error":"timeout"}')],
 ])('Fastify: an answer from outside of the attempt, on %s', (_, give) => {
   test('is not the outcome: that is what the handler returns later', async () => {
     const app = Fastify();

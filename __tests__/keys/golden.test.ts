@@ -30,7 +30,7 @@ function revived(text: string): unknown {
     if (kind === 'bigint') return BigInt(of);
     if (kind === 'date') return new Date(of);
     if (kind === 'map') return new Map(of as unknown as [unknown, unknown][]);
-    return new Set(of as unknown as unknown[]);
+    return new Set(of);
   });
 }
 

@@ -17,14 +17,15 @@ export interface World {
   readonly callers: number;
   readonly rule: AbandonedRule;
   readonly budget: Budget;
+  readonly isClockStopped?: boolean;
 }
 
 /** Visits every state that can be reached, depth first, and stops at the first violation. */
-export function explore(steps: Steps, { callers, rule, budget }: World): Explored {
+export function explore(steps: Steps, { callers, rule, budget, isClockStopped = false }: World): Explored {
   const moves = new Moves(steps, rule);
   const seen = new Set<number>();
   const stack: { state: State; name: string; depth: number }[] = [
-    { state: initial(callers, budget), name: 'start', depth: 0 },
+    { state: { ...initial(callers, budget), isClockStopped }, name: 'start', depth: 0 },
   ];
   const trace: string[] = [];
   let count = 0;
@@ -58,6 +59,7 @@ function initial(callers: number, budget: Budget): State {
   return {
     now: 0,
     micros: 1_000,
+    isClockStopped: false,
     record: undefined,
     callers: Array.from({ length: callers }, () => FRESH),
     ghosts: [],

@@ -21,6 +21,10 @@ const WORLDS: Record<string, World> = {
   'a pause, a crash, a failure or release': world(2, 'retry', { ticks: 2, crashes: 1, failures: 1 }),
   'a pause, forget or resolve by a person': world(2, 'retry', { ticks: 2, people: 1 }),
   'a pause, a restart without data': world(2, 'retry', { ticks: 2, wipes: 1 }),
+  'a clock that stands still, a pause, a failure or release': {
+    ...world(2, 'retry', { ticks: 2, failures: 2 }),
+    isClockStopped: true,
+  },
   'block: a pause, a crash, an unknown outcome': world(2, 'block', { ticks: 2, crashes: 1, failures: 1 }),
   'reconcile: a pause, a crash, a reconcile that throws': world(2, 'reconcile', {
     ticks: 2,
@@ -72,6 +76,19 @@ const owned = (found: Kept | undefined, token: string): Kept | undefined =>
 
 describe('a step that is broken on purpose violates the property that it stands for', () => {
   const broken: [string, Partial<Steps>, World, string][] = [
+    [
+      'release gives the prior record its own fence back',
+      {
+        release: (found, key, token, at) => {
+          const move = REAL.release(found, key, token, at);
+          const { prior } = found ?? {};
+          const isRestored = prior !== undefined && move.write?.token === prior.token;
+          return isRestored ? { ...move, write: { ...move.write!, fence: prior.fence } } : move;
+        },
+      },
+      { ...world(2, 'retry', { ticks: 2, failures: 2 }), isClockStopped: true },
+      'G5: fences grow',
+    ],
     [
       'settle without an owner check',
       {

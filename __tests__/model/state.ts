@@ -64,6 +64,8 @@ export interface State {
   readonly now: number;
   /** The store's clock in its finest unit: every command is later than the one before. */
   readonly micros: number;
+  /** Whether that clock stands still, as after it was set back: then fences grow by counting alone. */
+  readonly isClockStopped: boolean;
   readonly record: Kept | undefined;
   readonly callers: readonly CallerState[];
   /** Commands whose caller does not wait for them any more, and which may be executed at any time or never. */

@@ -10,8 +10,12 @@ export type Steps = Pick<
 export const REAL: Steps = transitions;
 
 export function momentOf(state: State): transitions.Moment {
-  const { now, micros } = state;
-  return { nowMs: now, judgedMs: now, nextFence: (previous) => Math.max(previous + 1, micros) };
+  const { now, micros, isClockStopped } = state;
+  return {
+    nowMs: now,
+    judgedMs: now,
+    nextFence: (previous) => (isClockStopped ? previous + 1 : Math.max(previous + 1, micros)),
+  };
 }
 
 export function foundIn(steps: Steps, state: State): Kept | undefined {

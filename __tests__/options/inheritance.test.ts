@@ -175,7 +175,7 @@ describe('what is stored', () => {
     await fetchIdempotency({ idempotency, scope: 'shared' })(() => new Response('done'))(post('ann', key));
     await idempotentConsumer({ idempotency, name: 'q', key: () => key, handler: () => 1 })('m');
     const { store: _, ...defaults } = of;
-    const open = { failure: undefined, query: async () => ({}) };
+    const open = { failure: undefined, endedByWork: false, query: async () => ({}) };
     const transactions = new Transactions(store, Object.assign(store, { session: () => open }), defaults);
     await transactions.run(key, () => 1, { name: 't' });
     const scope = createHmac('sha256', pepper).update('acme').digest('hex').slice(0, 32);
@@ -218,7 +218,7 @@ describe('what is stored', () => {
       Object.keys(optionTables.transactions).sort(),
     );
     const { store, addresses, leases } = watched();
-    const open = { failure: undefined, query: async () => ({}) };
+    const open = { failure: undefined, endedByWork: false, query: async () => ({}) };
     const defaults = { prefix: 'p', name: 'n', scope: 's', lease: 7_000 };
     const transactions = new Transactions(store, Object.assign(store, { session: () => open }), defaults);
     await transactions.run('k', () => 1, {});

@@ -141,6 +141,24 @@ describe('idempotentConsumer', () => {
     },
   );
 
+  test('the warning names the queue and the message, in its text and in its detail', async () => {
+    const warnings: [string, unknown][] = [];
+    const consume = consumer({
+      name: 'orders',
+      maxAttempts: 1,
+      handler: boom,
+      logger: { warn: (text, detail) => void warnings.push([text, detail]) },
+    });
+    await consume({ id: 'the-id-I-need' });
+    await consume({ id: 'the-id-I-need' });
+    const given = warnings.filter(([text]) => text.includes('given up'));
+    expect(given.length).toBeGreaterThan(0);
+    for (const [text, detail] of given) {
+      expect(text).toMatch(/the message "the-id-I-need" of "orders" is given up/);
+      expect(detail).toMatchObject({ name: 'orders', key: 'the-id-I-need', error: expect.any(Error) });
+    }
+  });
+
   test('onDrop is waited for, gets the message, and takes the place of the warning', async () => {
     const [told, gate] = [deferred(), deferred()];
     const order: unknown[] = [];

@@ -60,6 +60,14 @@ function requestsOf(): string[] {
   return dynamo.requests.splice(0);
 }
 
+/** As those of decimal.js and big.js: exact, and a text when it is asked for one. */
+class Decimal {
+  constructor(private readonly text: string) {}
+  toString(): string {
+    return Number(this.text) >= 1e15 ? Number(this.text).toExponential() : this.text;
+  }
+}
+
 describe('what it asks of DynamoDB', () => {
   test('G1: a claim that wins is one request, one that loses is followed by one read', async () => {
     const bench = newBench();
@@ -231,6 +239,31 @@ describe('setting up', () => {
     await client.send(new CreateTableCommand(tableDefinition({ table: 'defined' })));
     await newBench({ table: 'defined' }).claim();
   });
+
+  test.each<[string, boolean | ((text: string) => unknown)]>([
+    ['BigInt', BigInt],
+    ['Number', Number],
+    ['String', String],
+    ['a decimal class', (text) => new Decimal(text)],
+    ['a wrapper', true],
+  ])(
+    'a client whose wrapNumbers is %s does as well: duplicates are answered, failures run again',
+    async (_, wrapNumbers) => {
+      const bare = new DynamoDBClient({ ...(await plainConfig()) });
+      const odd = DynamoDBDocumentClient.from(bare, {
+        unmarshallOptions: { wrapNumbers: wrapNumbers as never },
+      });
+      const bench = newBench({}, odd);
+      const lease = await bench.claim();
+      await bench.settleFailed(lease);
+      const second = await bench.claim({ replacing: lease.token });
+      expect(second).toMatchObject({ attempt: 2, failures: 1 });
+      expect(second.fence).toBeGreaterThan(lease.fence);
+      await bench.settle(second, { payload: '"x"' });
+      expect(await bench.refused()).toMatchObject({ payload: '"x"', hitCount: 1, fence: second.fence });
+      bare.destroy();
+    },
+  );
 
   test('a client set up for other forms of numbers and empty values does as well, and one without documents', async () => {
     const bare = new DynamoDBClient({ ...(await plainConfig()) });

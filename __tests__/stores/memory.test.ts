@@ -56,6 +56,19 @@ async function waited(condition: () => boolean | Promise<boolean>): Promise<void
 
 afterEach(() => void jest.useRealTimers());
 
+describe('expired records', () => {
+  test('go as fast as others are written, whatever the time since', async () => {
+    let nowMs = 1_000_000;
+    const desk = new Desk({ clock: () => nowMs });
+    for (let n = 0; n < 1_000; n++) await desk.run(`old-${n}`);
+    expect(desk.store.size).toBe(1_000);
+    nowMs += 60_001;
+    for (let n = 0; n < 1_000; n++) await desk.run(`new-${n}`);
+    expect(desk.store.size).toBeLessThanOrEqual(1_010);
+    for (let n = 0; n < 1_000; n++) expect(await desk.has(`new-${n}`)).toBe(true);
+  });
+});
+
 describe('without maxEntries', () => {
   test('a store keeps whatever is in its retention', async () => {
     const desk = new Desk();

@@ -130,7 +130,7 @@ describe('failures', () => {
     held.resolve();
     for (const error of await Promise.all(calls)) expect(error.message).toBe('out of order');
     expect(runs).toBe(1);
-    expect(await bench.record(key)).toMatchObject({ status: 'FAILED', failures: 1 });
+    expect(await bench.record(key)).toMatchObject({ status: 'FAILED', failures: 0 });
     expect(await other.transaction(key, work)).toBe('run 2');
     expect(await bench.orders(key)).toBe(1);
     expect(await bench.record(key)).toMatchObject({ status: 'COMPLETED', attempt: 2 });
@@ -334,6 +334,90 @@ describe('what the work may not do', () => {
     const [key, store] = [bench.key(), bench.store()];
     const error = await errorOf(store.transaction(key, (tx) => tx.query(sql)));
     expect(error).toMatchObject({ name: 'UsageError', code: 'INVALID_OPTIONS' });
+  });
+
+  const hiding: [how: string, sql: string][] = [
+    ['a comment', '/* x */ COMMIT'],
+    ['a line comment', '-- x\nCOMMIT'],
+    ['a semicolon', ';COMMIT'],
+    ['several statements', "INSERT INTO orders VALUES ('elsewhere'); COMMIT"],
+    ['another transaction after it', 'SELECT 1; COMMIT; BEGIN'],
+    ['a chain', 'SELECT 1; COMMIT AND CHAIN'],
+    ['a rollback', "SELECT 1; ROLLBACK; INSERT INTO orders VALUES ('elsewhere')"],
+    ['the savepoint', 'RELEASE SAVEPOINT twiceshy_work'],
+  ];
+
+  test.each(hiding)(
+    'an end that is hidden is noticed where the work fails, and nothing runs twice: %s',
+    async (_, sql) => {
+      const [key, store] = [bench.key(), bench.store()];
+      let runs = 0;
+      const work = async (tx: Transaction): Promise<void> => {
+        runs++;
+        await order(tx, key);
+        await tx.query(sql);
+        throw new Error('the work failed');
+      };
+      const error = await errorOf(store.transaction(key, work));
+      expect(error).toMatchObject({ name: 'UsageError', code: 'INVALID_OPTIONS' });
+      expect(error.message).toMatch(/ended the transaction itself.*kept.*recorded as failed/);
+      expect(await errorOf(bench.store().transaction(key, work))).toMatchObject({
+        code: 'RESULT_UNAVAILABLE',
+      });
+      expect(runs).toBe(1);
+      expect(await bench.orders(key)).toBeLessThanOrEqual(1);
+      // The pool has its connections back, in no transaction.
+      const { rows } = await store.pool.query<{ fresh: boolean }>(
+        'SELECT now() = statement_timestamp() AS fresh',
+      );
+      expect(rows).toEqual([{ fresh: true }]);
+      await bench.pool.query("DELETE FROM orders WHERE key = 'elsewhere'");
+    },
+  );
+
+  test.each(hiding)('nor does it pass where the work succeeds: %s', async (_, sql) => {
+    const [key, store] = [bench.key(), bench.store()];
+    let runs = 0;
+    const work = async (tx: Transaction): Promise<string> => {
+      await order(tx, key);
+      await tx.query(sql);
+      return `run ${++runs}`;
+    };
+    const error = await errorOf(store.transaction(key, work));
+    expect(error).toMatchObject({ name: 'UsageError', code: 'INVALID_OPTIONS' });
+    const again = await bench
+      .store()
+      .transaction(key, work)
+      .catch((refused: Error) => refused.message);
+    expect(again).toMatch(/recorded too/.test(error.message) ? /^run 1$/ : /./);
+    expect(runs).toBe(1);
+    await bench.pool.query("DELETE FROM orders WHERE key = 'elsewhere'");
+  });
+
+  test('nor where a failure is released', async () => {
+    const [key, store] = [bench.key(), bench.store()];
+    let runs = 0;
+    const work = async (tx: Transaction): Promise<void> => {
+      runs++;
+      await order(tx, key);
+      await tx.query(';COMMIT');
+      throw new Error('the work failed');
+    };
+    const release = { remember: () => 'release' as const };
+    expect(await errorOf(store.transaction(key, work, release))).toMatchObject({ code: 'INVALID_OPTIONS' });
+    await errorOf(bench.store().transaction(key, work, release));
+    expect([runs, await bench.orders(key)]).toEqual([1, 1]);
+  });
+
+  test('what a query gave may be returned: a duplicate is given the same', async () => {
+    const [key, store] = [bench.key(), bench.store()];
+    const work = (tx: Transaction) => tx.query("SELECT 1 AS one, 'two' AS two, now() AS at");
+    const first = await store.transaction(key, work);
+    expect(first).toEqual({ rows: [{ one: 1, two: 'two', at: expect.any(Date) }], rowCount: 1 });
+    expect(await bench.store().transaction(key, work)).toEqual(first);
+    const several = bench.key();
+    const both = (tx: Transaction) => tx.query('SELECT 1 AS a; SELECT 2 AS b');
+    expect(await store.transaction(several, both)).toEqual(await bench.store().transaction(several, both));
   });
 
   test('it may not query when the transaction has ended', async () => {

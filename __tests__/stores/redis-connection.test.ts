@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { Redis } from 'ioredis';
 import RedisMock from 'ioredis-mock';
-import { RedisStore } from '../../src/stores/redis.js';
+import { RedisStore, type RedisStoreOptions } from '../../src/stores/redis.js';
 import { freePort, startRedis, type PrivateRedis } from '../support/redis-server.js';
 import { claim, DONE, KEY, request } from './redis-steps.js';
 
@@ -145,6 +145,26 @@ describe('wake-ups', () => {
     leave();
     client.disconnect();
     await store.close();
+  });
+});
+
+describe('a database that the server has not', () => {
+  test.each<[string, (url: string) => RedisStoreOptions]>([
+    ['in the URL', (url) => ({ url: `${url}/99` })],
+    ['among the options', (url) => ({ url, redis: { db: 99 } })],
+    ['without a ready check', (url) => ({ url, redis: { db: 99, enableReadyCheck: false } })],
+  ])("%s: Redis' own message, at once, and nothing is written", async (_, options) => {
+    const store = new RedisStore(options(server.url));
+    for (let round = 0; round < 2; round++) {
+      await expect(store.claim(KEY, request())).rejects.toMatchObject({
+        ...{ code: 'STORE_UNAVAILABLE', transient: false },
+        message: expect.stringMatching(/DB index is out of range.*database number/),
+      });
+    }
+    await store.close();
+    const client = new Redis(server.url);
+    expect(await client.keys('*')).toEqual([]);
+    client.disconnect();
   });
 });
 

@@ -160,6 +160,62 @@ describe('a pipeline that rejects', () => {
     expect(second.context.get('chargeId')).toBe('ch_1');
   });
 
+  test.each(['fail', 'skip'] as const)(
+    'because a callback threw after the task said %s: recorded as what the task declared, and run once',
+    async (how) => {
+      let runs = 0;
+      const mailDown = (): never => {
+        throw new Error('mail server down');
+      };
+      class ChargeCard extends Charge {
+        static override middlewares: MiddlewareDefinition[] = [
+          [middleware(), { key: 'k', onDuplicate: 'return-cached' }],
+        ];
+        runs = () => runs;
+        work() {
+          runs++;
+          this.context.set('looked', true);
+          return how === 'fail'
+            ? this.fail('declined', { code: 'CARD_DECLINED' })
+            : this.skip('nothing to do', { code: 'CARD_DECLINED' });
+        }
+        override onFailed() {
+          mailDown();
+        }
+        override onSkipped() {
+          mailDown();
+        }
+      }
+      await expect(ChargeCard.execute({})).rejects.toThrow('mail server down');
+      const second = await ChargeCard.execute({});
+      expect(second).toMatchObject({
+        status: how === 'fail' ? 'failed' : 'skipped',
+        reason: how === 'fail' ? 'declined' : 'nothing to do',
+        metadata: { code: 'CARD_DECLINED' },
+      });
+      expect(second.cause).toBeUndefined();
+      expect(second.context.get('looked')).toBe(true);
+      expect(runs).toBe(1);
+    },
+  );
+
+  test('because a callback threw after an exception: the exception decides, and the next execution runs', async () => {
+    let runs = 0;
+    class ChargeCard extends Charge {
+      static override middlewares: MiddlewareDefinition[] = [[middleware(), { key: 'k' }]];
+      runs = () => runs;
+      work() {
+        if (++runs === 1) throw new RangeError('socket hang up');
+      }
+      override onFailed() {
+        throw new Error('mail server down');
+      }
+    }
+    await expect(ChargeCard.execute({})).rejects.toThrow('mail server down');
+    expect((await ChargeCard.execute({})).status).toBe('success');
+    expect(runs).toBe(2);
+  });
+
   test('while the work may still run: unknown, and the claim is kept', async () => {
     const idempotency = middleware();
     const timeout = () => Promise.reject(new Error('timed out'));

@@ -6,6 +6,7 @@ import {
   InMemoryStore,
   makeIdempotent,
   type Attempt,
+  type CacheHit,
   type IdempotencyRecord,
   type IdempotencyStatus,
   type IdempotencyStore,
@@ -50,8 +51,9 @@ export async function resultsAreInferred(): Promise<void> {
     await idempotent({
       onCacheHit: (hitKey, record) => {
         typed<string>()(hitKey);
-        typed<IdempotencyRecord<PaymentResult>>()(record);
-        typed<PaymentResult | undefined>()(record.result);
+        typed<CacheHit<PaymentResult>>()(record);
+        typed<PaymentResult>()(record.result);
+        typed<string>()(record.result.paymentId);
         typed<IdempotencyStatus>()(record.status);
         typed<number>()(record.createdAt);
         typed<number>()(record.expiresAt);
@@ -67,7 +69,7 @@ export async function resultsAreInferred(): Promise<void> {
       typed<Attempt>()(attempt);
       return pay();
     },
-    onCacheHit: (_, record) => typed<IdempotencyRecord<PaymentResult>>()(record),
+    onCacheHit: (_, record) => typed<CacheHit<PaymentResult>>()(record),
   });
   typed<PaymentResult>()(withAttempt);
 }
@@ -97,7 +99,7 @@ export async function signaturesAreKept(): Promise<void> {
       return hashKey(orderId, amount);
     },
     payload: (_, amount) => amount,
-    onCacheHit: (_, { result }) => typed<Awaited<ReturnType<typeof charge>> | undefined>()(result),
+    onCacheHit: (_, { result }) => typed<Awaited<ReturnType<typeof charge>>>()(result),
   });
   typed<Promise<{ orderId: string; amount: number; tags: string[] }>>()(wrapped('o', 1, 'a', 'b'));
   typed<Parameters<typeof charge>>()({} as Parameters<typeof wrapped>);

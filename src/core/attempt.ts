@@ -15,8 +15,9 @@ export interface Attempt {
   /** Aborted when the lease is lost: whatever this work still does, another attempt may do too. */
   readonly signal: AbortSignal;
   /**
-   * A key for a downstream API: stable across crashes and unknown outcomes, new after a definite failure, since
-   * providers replay the failures that they stored.
+   * A key for a downstream API. It stays the same after crashes, unknown outcomes and errors, since a request that
+   * timed out may have been executed. It is new after a failure that `remember` calls `'retryable'`: that one is known
+   * to have had no effect, and providers replay the failures that they stored.
    */
   readonly deriveKey: (name: string) => string;
   /**

@@ -16,13 +16,15 @@ export interface Chore {
   readonly giveUpAfterMs: number;
   /** An otherwise idle process stays alive for it this long. */
   readonly keepAliveMs: number;
+  /** Whether something would be forgotten without it: `close()` waits longer for such a chore. @default false */
+  readonly saves?: boolean;
   readonly onDone?: (answer: unknown) => void;
   readonly onGivenUp?: (error: unknown) => void;
 }
 
 /** What must still reach the store after its caller has gone: results to record, claims to withdraw. */
 export class Background {
-  readonly #pending = new Set<Promise<void>>();
+  readonly #pending = new Map<Promise<void>, Chore>();
 
   get size(): number {
     return this.#pending.size;
@@ -31,12 +33,26 @@ export class Background {
   /** Sends the command again and again, ever more rarely, until the store has answered it. */
   start(chore: Chore): void {
     const task: Promise<void> = this.#insist(chore).finally(() => this.#pending.delete(task));
-    this.#pending.add(task);
+    this.#pending.set(task, chore);
   }
 
-  /** Resolves when nothing is pending. */
+  /** Resolves when nothing is left to save, and all else is done, or was tried for as long as it keeps the process alive. */
   async drained(): Promise<void> {
-    while (this.#pending.size > 0) await Promise.all(this.#pending);
+    const others = [...this.#pending.values()].filter(({ saves }) => !saves);
+    let isOver = false;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const over = new Promise<void>((resolve) => {
+      const patienceMs = Math.max(0, ...others.map(({ afterMs = 0, keepAliveMs }) => afterMs + keepAliveMs));
+      timer = unrefTimeout(() => {
+        isOver = true;
+        resolve();
+      }, patienceMs);
+    });
+    const left = () => [...this.#pending].filter(([, { saves }]) => saves || !isOver).map(([task]) => task);
+    for (let tasks = left(); tasks.length > 0; tasks = left()) {
+      await (isOver ? Promise.all(tasks) : Promise.race([Promise.all(tasks), over]));
+    }
+    clearTimeout(timer);
   }
 
   async #insist(chore: Chore): Promise<void> {

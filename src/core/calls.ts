@@ -13,10 +13,11 @@ export function callStore<T>(operation: string, command: () => Promise<T>, timeo
   return new Promise<T>((resolve, reject) => {
     let resendMs = FIRST_RESEND_MS;
     let resend: ReturnType<typeof setTimeout> | undefined;
-    let lastError: unknown;
+    let lastError: Error | undefined;
     const deadline = setTimeout(() => {
       clearTimeout(resend);
-      const message = `the store did not ${operation} within ${timeoutMs} ms`;
+      const why = lastError === undefined ? '' : `: ${lastError.message}`;
+      const message = `the store did not ${operation} within ${timeoutMs} ms${why}`;
       reject(new StoreError('STORE_UNAVAILABLE', message, { cause: lastError, transient: true }));
       // Whatever fails from now on fails for nobody.
       resendMs = Infinity;

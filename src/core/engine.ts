@@ -9,7 +9,8 @@ import type { EngineParts, Operation } from './operation.js';
 import { IN_DOUBT_RETENTION_MS } from './options.js';
 import type { Answer } from './outcome.js';
 import { LEFT, TIMED_OUT } from './patience.js';
-import { identityOf, leaseOf, NO_STEPS, type Grant, type Lease, type StoredRecord } from './record.js';
+import { runningRecord, unprotectedLease } from './local-record.js';
+import { identityOf, leaseOf, type Lease, type StoredRecord } from './record.js';
 import type { ClaimAnswer, ClaimRequest } from './store.js';
 import { monotonicMs } from './timers.js';
 import { newToken } from './token.js';
@@ -158,9 +159,7 @@ export class Engine {
     this.#emit('store-error', caller, undefined, error);
     if (caller.failsOpen(error)) {
       this.#emit('unprotected', caller, undefined, error);
-      const nowMs = Date.now();
-      const grant = { ...UNPROTECTED, token: request.token, createdAtMs: nowMs, startedAtMs: nowMs };
-      return this.#execute(flight, caller, leaseOf(request, grant), undefined);
+      return this.#execute(flight, caller, unprotectedLease(request), undefined);
     }
     // The command may have been executed, or may be yet: no ghost of it may hold the key (G8). Also one that was granted
     // over a record whose steps can't be read.
@@ -186,7 +185,7 @@ export class Engine {
     const tookOver = lease.previousEnd === 'abandoned';
     if (tookOver) execution.emit('takeover');
     flight.isLocal = true;
-    flight.sighted.set({ kind: 'local', make: () => inProgress(lease) });
+    flight.sighted.set({ kind: 'local', make: () => runningRecord(lease) });
     execution.onSettledLate = () => this.#remove(flight, caller);
     this.#running.add(execution);
     execution.onEnded = () => this.#ended(execution);
@@ -261,17 +260,6 @@ export class Engine {
   }
 }
 
-/** What stands in for a grant when the store could not be asked: fence 0 says so. */
-const UNPROTECTED: Omit<Grant, 'token' | 'createdAtMs' | 'startedAtMs'> = {
-  fence: 0,
-  attempt: 1,
-  failures: 0,
-  previousToken: undefined,
-  previousEnd: undefined,
-  leaseEndsAtMs: Infinity,
-  steps: NO_STEPS,
-};
-
 function claimRequest<T>({ op, replacing }: Caller<T>): ClaimRequest {
   const { policy, onAbandoned, fingerprint, notes } = op;
   return {
@@ -286,20 +274,3 @@ function claimRequest<T>({ op, replacing }: Caller<T>): ClaimRequest {
 }
 
 const sightOf = (record: StoredRecord): Sight => ({ kind: 'record', record });
-
-/** An attempt of this process, as its joiners see it. */
-function inProgress(lease: Lease): StoredRecord {
-  return {
-    ...lease,
-    status: 'IN_PROGRESS',
-    final: false,
-    restored: false,
-    notes: lease.notes,
-    leaseRemainingMs: lease.leaseMs,
-    settledAtMs: undefined,
-    expiresAtMs: lease.leaseEndsAtMs + lease.unsettledRetentionMs,
-    hitCount: 0,
-    payload: undefined,
-    format: 'twiceshy',
-  };
-}

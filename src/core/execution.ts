@@ -3,11 +3,12 @@ import { callStore } from './calls.js';
 import { OutcomeError } from './errors.js';
 import type { EventDetail, EventName } from './events.js';
 import { Latch } from './latch.js';
+import { settledRecord } from './local-record.js';
 import { Heartbeat, type Leaseholder } from './heartbeat.js';
 import type { EngineParts, Operation } from './operation.js';
 import type { RunPolicy } from './options.js';
 import type { Answer, Outcome } from './outcome.js';
-import { settledNotes, type Lease, type StoredRecord } from './record.js';
+import type { Lease, StoredRecord } from './record.js';
 import { Steps, type StepHolder } from './steps.js';
 import type { Settlement } from './store.js';
 import { encodeWithin } from './value.js';
@@ -153,7 +154,13 @@ export class Execution<T> implements Leaseholder, StepHolder {
 
   #ending(outcome: Outcome<T>, settlement: Settlement, fate: Ending<T>['fate']): Ending<T> {
     const { final } = settlement;
-    return { outcome, by: this.#by, fate, final, record: () => this.#recordOf(settlement) };
+    return {
+      outcome,
+      by: this.#by,
+      fate,
+      final,
+      record: () => settledRecord(this.attempt.lease, settlement),
+    };
   }
 
   #end(ending: Ending<T>): void {
@@ -193,6 +200,7 @@ export class Execution<T> implements Leaseholder, StepHolder {
     this.parts.background.start({
       operation: 'record an outcome',
       command,
+      saves: true,
       ...patienceOf(this.op.policy, this.op.policy.leaseMs),
       onDone: (recorded) => {
         this.emit(recorded === true ? 'recorded-late' : 'superseded');
@@ -215,7 +223,8 @@ export class Execution<T> implements Leaseholder, StepHolder {
     const status = outcome.kind === 'completed' ? 'COMPLETED' : 'FAILED';
     const payload = this.#encode(outcome, maxResultBytes);
     const isFinal = outcome.kind !== 'failed' || outcome.final;
-    return { status, final: isFinal, failures: failures + (isFinal ? 0 : 1), payload, retentionMs: ttlMs };
+    const counted = outcome.kind === 'failed' && outcome.definite ? 1 : 0;
+    return { status, final: isFinal, failures: failures + counted, payload, retentionMs: ttlMs };
   }
 
   #encode(outcome: Outcome<T>, maxResultBytes: number): string | undefined {
@@ -223,22 +232,6 @@ export class Execution<T> implements Leaseholder, StepHolder {
     if ('text' in encoded) return encoded.text;
     this.emit('no-value', { path: encoded.path, error: encoded.error });
     return undefined;
-  }
-
-  /** The record as duplicates of this process see it, without asking the store. */
-  #recordOf(settlement: Settlement): StoredRecord {
-    const nowMs = Date.now();
-    return {
-      ...this.attempt.lease,
-      ...settlement,
-      restored: false,
-      notes: settledNotes(this.attempt.lease.notes),
-      leaseRemainingMs: 0,
-      settledAtMs: settlement.status === 'IN_PROGRESS' ? undefined : nowMs,
-      expiresAtMs: nowMs + settlement.retentionMs,
-      hitCount: 0,
-      format: 'twiceshy',
-    };
   }
 }
 

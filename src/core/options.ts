@@ -21,7 +21,7 @@ export type Duration = number | string;
 export type FailureVerdict =
   /** Recorded as the answer: every duplicate gets this failure. */
   | 'final'
-  /** Recorded for those who wait on it; the next call runs again. */
+  /** Known to have had no effect. Recorded for those who wait on it; the next call runs again, with new derived keys. */
   | 'retryable'
   /** Nobody can say whether the effect happened: `onAbandoned` decides. */
   | 'unknown'
@@ -29,9 +29,9 @@ export type FailureVerdict =
   | 'release';
 
 /**
- * Which failures are final. `'none'`: a failure is retryable under `onAbandoned: 'retry'` and unknown under
- * `'block'` or a reconcile function. `'all'`: every failure is final. A function decides for each one: `true` is
- * final, `false` leaves it to the default, a verdict says it all.
+ * Which failures are final. `'none'`: under `onAbandoned: 'retry'` the next call runs again, with the same derived
+ * keys; under `'block'` or a reconcile function the failure is unknown. `'all'`: every failure is final. A function
+ * decides for each one: `true` is final, `false` leaves it to the default, a verdict says it all.
  */
 export type Remember<Failure> = 'none' | 'all' | ((failure: Failure) => boolean | FailureVerdict);
 

@@ -18,7 +18,12 @@ type Failure = {
   /** What `remember` threw, or that its answer means nothing: somebody should hear of it. */
   readonly fault?: unknown;
 } & (
-  | { readonly kind: 'failed'; readonly final: boolean }
+  | {
+      readonly kind: 'failed';
+      readonly final: boolean;
+      /** Known to have had no effect, since somebody said so. Only then may the next attempt derive new keys. */
+      readonly definite?: boolean;
+    }
   /** Nobody can say whether the effect happened. */
   | { readonly kind: 'unknown' }
   /** Certainly nothing happened: the claim is undone. */
@@ -67,7 +72,7 @@ export function failureOutcome(verdict: FailureVerdict, error: unknown): Failure
     case 'final':
       return { kind: 'failed', error, final: true };
     case 'retryable':
-      return { kind: 'failed', error, final: false };
+      return { kind: 'failed', error, final: false, definite: true };
     case 'release':
       return { kind: 'released', error };
     default:
@@ -89,18 +94,22 @@ export function judge<F>(
 ): Outcome<never> {
   const { said, fault } =
     typeof remember === 'function' ? ask(remember, failure) : { said: remember === 'all', fault: undefined };
-  const outcome = failureOutcome(verdictOf(said, unclearVerdict(rule)), error);
+  const outcome = judged(said, error, rule);
   return fault === undefined ? outcome : { ...outcome, fault };
 }
 
-/** A failure that nobody judged: where it matters that nobody can say what it left behind, the rule says so. */
-export const unclearVerdict = (rule: AbandonedRule): FailureVerdict =>
-  rule === 'retry' ? 'retryable' : 'unknown';
+/** The outcome of a failure after what was said of it. */
+export function judged(said: Said['said'], error: unknown, rule: AbandonedRule): Failure {
+  if (typeof said === 'string') return failureOutcome(said, error);
+  return said ? failureOutcome('final', error) : unjudgedFailure(rule, error);
+}
 
-/** What was said, or else the default. */
-export function verdictOf(said: Said['said'], byDefault: FailureVerdict): FailureVerdict {
-  if (typeof said === 'string') return said;
-  return said ? 'final' : byDefault;
+/**
+ * The outcome of a failure that nobody gave a verdict on. Under `retry` the next call runs again, but the failure is not
+ * definite: a broken connection or a timeout hides whether the effect happened, so derived keys must stay as they are.
+ */
+export function unjudgedFailure(rule: AbandonedRule, error: unknown): Failure {
+  return rule === 'retry' ? { kind: 'failed', error, final: false } : { kind: 'unknown', error };
 }
 
 /** What `remember` said: nothing leaves it to the default. */

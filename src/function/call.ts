@@ -1,5 +1,5 @@
 import type { Adapter } from '../adapter.js';
-import type { FaceOperation } from '../api.js';
+import type { CacheHit, FaceOperation } from '../api.js';
 import type { Attempt } from '../core/attempt.js';
 import { messageOf } from '../core/check.js';
 import { isIdempotencyError, UsageError } from '../core/errors.js';
@@ -37,7 +37,7 @@ export async function perform<T>(adapter: Adapter, call: Call<T>): Promise<T> {
   // A call whose own attempt lost its lease has told that it ran: one call fires one hook.
   if (onCacheHit && answer.kind === 'duplicate' && !answer.lost) {
     const { record } = answer;
-    const describe = () => adapter.describe<T>(key as string, record);
+    const describe = () => adapter.describe<T>(key as string, record) as CacheHit<T>;
     tell(report, 'onCacheHit', () => onCacheHit(key as string, describe()));
   }
   return adapter.unwrap(answer);

@@ -1,4 +1,4 @@
-import type { IdempotencyOptions, IdempotencyRecord, OnAbandoned } from '../api.js';
+import type { CacheHit, IdempotencyOptions, OnAbandoned } from '../api.js';
 import { ANY, choice, FUNCTION, OBJECT, BOOLEAN, readOptions, type OptionTable } from '../core/check.js';
 import {
   abandonedRule,
@@ -59,7 +59,7 @@ export interface FunctionOptions<T> extends Omit<CommonOptions, 'ttl' | 'concurr
    * where that is the answer. A call fires this or {@link onCacheMiss}, once. Nobody waits for what it returns; what it
    * throws is logged.
    */
-  onCacheHit?: (key: string, record: IdempotencyRecord<NoInfer<T>>) => unknown;
+  onCacheHit?: (key: string, record: CacheHit<NoInfer<T>>) => unknown;
   /** This call runs the work itself, from now on. Nobody waits for what it returns; what it throws is logged. */
   onCacheMiss?: (key: string) => unknown;
 }

@@ -104,6 +104,9 @@ export abstract class Task<T extends object = Record<string, unknown>> {
   /** Called after a failure; what it throws, `execute()` rejects with. */
   onFailed?(result: Result<T>): unknown;
 
+  /** Called after the work was skipped; what it throws, `execute()` rejects with. */
+  onSkipped?(result: Result<T>): unknown;
+
   get context(): ContextOf<T> {
     return this.#context;
   }
@@ -155,6 +158,7 @@ export abstract class Task<T extends object = Record<string, unknown>> {
     const result = this._createResult();
     if (status === 'success') await this.onSuccess?.(result);
     if (status === 'failed') await this.onFailed?.(result);
+    if (status === 'skipped') await this.onSkipped?.(result);
     return result;
   }
 

@@ -1,5 +1,6 @@
 import { show } from '../core/check.js';
 import type { Remember } from '../core/options.js';
+import { warnThrough } from '../logging.js';
 import { makeConsumer, type Closable } from './internal/consume.js';
 import type { ConsumerOptions, WithDefaults } from './internal/options.js';
 
@@ -15,6 +16,7 @@ export interface JobLike {
 }
 
 interface Throttle {
+  readonly id?: string | undefined;
   readonly ttl?: number | undefined;
   readonly keepLastIfActive?: boolean | undefined;
 }
@@ -57,8 +59,14 @@ export function idempotentProcessor<J extends JobLike, R>(
 ): IdempotentProcessor<J, R> {
   const name = (job: J) => job.queueName;
   const broker = { name, key: jobKey, remember: rememberSignals };
+  const warn = warnThrough(options.logger);
+  let hasWarned = false;
   const consume = makeConsumer<J, R>('idempotentProcessor()', options as ConsumerOptions<J, R>, broker);
   const process = async (job: J, token?: string): Promise<R> => {
+    if (!hasWarned && options.key === undefined && isDeduplicationLost(job)) {
+      hasWarned = true;
+      warn(LOST_DEDUPLICATION, { name: job.queueName, key: job.id });
+    }
     const delivery = await consume(job);
     switch (delivery.action) {
       case 'ack':
@@ -69,10 +77,21 @@ export function idempotentProcessor<J extends JobLike, R>(
         // Thrown as it is: BullMQ counts it as one of the job's attempts.
         if (delivery.failed) throw delivery.error;
         await job.moveToDelayed(Date.now() + delivery.delayMs, token);
-        throw signal('DelayedError', delivery.error);
+        throw signal('DelayedError', delivery.error, MOVED_TO_DELAYED);
     }
   };
   return Object.assign(process, { idempotency: consume.idempotency, close: () => consume.close() });
+}
+
+const textOf = (cause: unknown): string => (cause instanceof Error ? cause.message : show(cause));
+
+const LOST_DEDUPLICATION =
+  'twiceshy: idempotentProcessor(): a job was added with the option deduplication.id, and has no deduplicationId: this BullMQ is too old to ' +
+  'keep it, so that each such job counts as a job of its own. Install bullmq 5.25 or later, or give the option key';
+
+/** Whether BullMQ dropped the id that the sender gave: versions before 5.25 do. */
+function isDeduplicationLost({ deduplicationId, opts }: JobLike): boolean {
+  return deduplicationId === undefined && opts?.deduplication?.id !== undefined;
 }
 
 /** By these a processor tells its worker that the job was moved, or that it must wait: nothing has failed. */
@@ -88,9 +107,12 @@ function rememberSignals(given: Remember<unknown>): Remember<unknown> {
   };
 }
 
-/** An error that BullMQ knows by its name, so that its classes need not be imported. */
-function signal(name: 'UnrecoverableError' | 'DelayedError', cause: unknown): Error {
-  const error = new Error(cause instanceof Error ? cause.message : show(cause), { cause });
+/** The message of BullMQ's own DelayedError: older workers look at it instead of the name. */
+const MOVED_TO_DELAYED = 'bullmq:movedToDelayed';
+
+/** An error that BullMQ knows by its name or message, so that its classes need not be imported. */
+function signal(name: 'UnrecoverableError' | 'DelayedError', cause: unknown, message = textOf(cause)): Error {
+  const error = new Error(message, { cause });
   error.name = name;
   return error;
 }

@@ -3,31 +3,30 @@ import type { Lease, RecordedStep, StoreKey, StoredRecord } from '../core/record
 import type { ClaimAnswer, ClaimRequest, LeaseStore, Replacement, Settlement } from '../core/store.js';
 import type { Kept } from './internal/kept.js';
 import { memorySettings, type InMemoryStoreOptions } from './internal/memory-options.js';
-import { MemoryTable, nowMs } from './internal/memory-table.js';
+import { MemoryTable, type TableLimits } from './internal/memory-table.js';
 import * as transitions from './internal/transitions.js';
 
 export type { InMemoryStoreOptions } from './internal/memory-options.js';
 
-const SWEEP_MS = 60_000;
-
 /**
  * Keeps records in this process: for tests, and where one process is all there is. The reference for the other
- * stores. Expired records are dropped when they are looked for, now and then by a claim or a renewal, and, with
- * {@link startCleanup}, by a timer; nothing here keeps a process alive.
+ * stores. Expired records are dropped when they are looked for, a few by every write, and, with {@link startCleanup}, by a
+ * timer; nothing here keeps a process alive.
  *
  * G1-G3 and G5 hold within the process; the clock (G4) is the process's monotonic one, so that nothing expires
- * because somebody set the machine's clock. Nothing survives the process.
+ * because somebody set the machine's clock, unless the option `clock` gives another. Nothing survives the process.
  */
 export class InMemoryStore implements LeaseStore {
   readonly requiresScope: boolean;
+  readonly #limits: TableLimits;
   readonly #records: MemoryTable;
   readonly #wakes = new Map<string, Set<() => void>>();
-  #sweepAtMs = 0;
   #cleanup: ReturnType<typeof setInterval> | undefined;
 
   /** @throws UsageError INVALID_OPTIONS for an unknown option, or a value that means nothing */
   constructor(options: InMemoryStoreOptions = {}) {
     const { limits, requiresScope } = memorySettings(options);
+    this.#limits = limits;
     this.#records = new MemoryTable(limits);
     this.requiresScope = requiresScope;
   }
@@ -66,8 +65,13 @@ export class InMemoryStore implements LeaseStore {
     this.#cleanup = undefined;
   }
 
+  /** Ends the timer of {@link startCleanup}. The records stay; {@link clear} forgets them. */
+  async close(): Promise<void> {
+    this.stopCleanup();
+  }
+
   async claim(key: StoreKey, request: ClaimRequest): Promise<ClaimAnswer> {
-    const at = now();
+    const at = this.#now();
     const found = this.#find(key, at);
     if (!found) this.#records.makeRoom();
     const { answer, write } = transitions.claim(found, key, request, at);
@@ -78,37 +82,37 @@ export class InMemoryStore implements LeaseStore {
   }
 
   async renew(key: StoreKey, lease: Lease): Promise<number | false> {
-    const at = now();
+    const at = this.#now();
     const move = transitions.renew(this.#find(key, at), key, lease, at);
     if (move.write) this.#put(key, move.write);
     return move.answer;
   }
 
   async step(key: StoreKey, lease: Lease, step: RecordedStep): Promise<boolean> {
-    const at = now();
+    const at = this.#now();
     const move = transitions.step(this.#find(key, at), key, lease, step, at);
     if (move.write) this.#put(key, move.write);
     return move.answer;
   }
 
   async settle(key: StoreKey, lease: Lease, settlement: Settlement): Promise<boolean> {
-    const at = now();
+    const at = this.#now();
     return this.#tell(key, transitions.settle(this.#find(key, at), key, lease, settlement, at));
   }
 
   async release(key: StoreKey, token: string): Promise<boolean> {
-    const at = now();
+    const at = this.#now();
     return this.#tell(key, transitions.release(this.#find(key, at), key, token, at));
   }
 
   async read(key: StoreKey): Promise<StoredRecord | undefined> {
-    const at = now();
+    const at = this.#now();
     const found = this.#find(key, at);
     return found && found.status !== 'TOMBSTONE' ? transitions.recordOf(found, at) : undefined;
   }
 
   async override(key: StoreKey, replacement: Replacement): Promise<'done' | 'absent' | 'live'> {
-    const at = now();
+    const at = this.#now();
     return this.#tell(key, transitions.override(this.#find(key, at), key, replacement, at));
   }
 
@@ -137,11 +141,9 @@ export class InMemoryStore implements LeaseStore {
 
   #put(key: StoreKey, kept: Kept): void {
     this.#records.put(key.address, kept);
-    const now = nowMs();
-    if (now < this.#sweepAtMs) return;
-    this.#sweepAtMs = now + SWEEP_MS;
-    this.#records.sweep();
+  }
+
+  #now(): transitions.Moment {
+    return transitions.momentAt(this.#limits.nowMs(), 0);
   }
 }
-
-const now = (): transitions.Moment => transitions.momentAt(nowMs(), 0);

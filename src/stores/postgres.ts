@@ -42,7 +42,7 @@ export interface PostgresStoreOptions extends PostgresTable {
   /**
    * Whether waiters are woken by LISTEN/NOTIFY, which takes one connection of the pool while somebody waits. With `false`
    * waiters poll, from 25 ms on to once a second: say so behind a pooler in transaction mode (PgBouncer), or for a
-   * database without NOTIFY.
+   * database without NOTIFY. Where notifications do not arrive, the store finds out at the first wait, polls, and warns.
    * @default true where the pool has room for 3 connections
    */
   listen?: boolean;
@@ -64,7 +64,8 @@ export interface PostgresStoreOptions extends PostgresTable {
    */
   transactions?: TransactionDefaults;
   /**
-   * Told when a cleanup of `startCleanup()` failed, and when connections keep no prepared statements.
+   * Told when a cleanup of `startCleanup()` failed, and when connections keep no prepared statements or pass no
+   * notifications on.
    * @default process.emitWarning
    */
   onWarning?: (message: string) => void;
@@ -90,6 +91,10 @@ const UNPREPARED =
   'the connections of this pool keep no prepared statements, as behind a pooler in transaction mode: from now on none are ' +
   'prepared. Give PostgresStore { prepare: false } to say so from the start';
 
+const DEAF =
+  'the connections of this pool pass no notifications on, as behind a pooler in transaction mode: from now on waiters poll. Give ' +
+  'PostgresStore { listen: false } to say so from the start';
+
 /**
  * The {@link LeaseStore} in one table of PostgreSQL 12 or later: every method one statement on the database's clock, one round
  * trip each. The table is made by `createSchema()`, or by the migration that {@link sqlFor} prints.
@@ -98,7 +103,8 @@ const UNPREPARED =
  * acknowledged: a failover to an asynchronous replica may lose the last writes.
  */
 export class PostgresStore implements LeaseStore {
-  readonly subscribe?: NonNullable<LeaseStore['subscribe']>;
+  /** How waiters are woken, where they are. */
+  subscribe?: NonNullable<LeaseStore['subscribe']>;
   readonly requiresScope: boolean;
   readonly #database: PostgresDatabase;
   readonly #listener: PostgresListener | undefined;
@@ -125,15 +131,16 @@ export class PostgresStore implements LeaseStore {
     });
     this.#run = (name, values) => this.#database.run(name, values);
     if (listen) {
-      const listener = new PostgresListener(pool, namesOf(options).literal, timeoutMs);
+      const listener = new PostgresListener(pool, namesOf(options).literal, timeoutMs, () => {
+        delete this.subscribe;
+        transactional.stopListening();
+        warn(DEAF);
+      });
       this.#listener = listener;
       this.subscribe = (key, wake) => listener.subscribe(key.address, wake);
     }
-    this.#transactions = new Transactions(
-      this,
-      new PostgresTransactions(this, this.#database),
-      options.transactions,
-    );
+    const transactional = new PostgresTransactions(this, this.#database);
+    this.#transactions = new Transactions(this, transactional, options.transactions);
     this.#cleanup = new CleanupTimer(() =>
       this.cleanup().then(
         () => undefined,

@@ -69,7 +69,7 @@ function outcomeOf(
 
 /**
  * `next()` rejects when an inner middleware does, and when a lifecycle callback throws after the work has ended. The
- * task's own state tells which.
+ * task's own state tells which, and its own result says how the work ended: what a callback threw changes nothing about it.
  */
 function outcomeOfRejection(
   task: TaskInternals,
@@ -78,6 +78,8 @@ function outcomeOfRejection(
   remember: Remember<ResultLike> | undefined,
   rule: AbandonedRule,
 ): Outcome<SavedResult> {
+  const ended = endOf(task);
+  if (ended) return outcomeOf(ended, { ...savedFrom(ended), ...changes() }, remember, rule);
   if (task._state === 'complete') return { kind: 'completed', value: { status: 'success', ...changes() } };
   if (task._state === 'interrupted') {
     const reason = thrown instanceof Error ? `[${thrown.name}] ${thrown.message}` : shown(thrown);
@@ -89,6 +91,18 @@ function outcomeOfRejection(
     kind: 'unknown',
     error: { status: 'failed', reason: 'the pipeline rejected while the work ran', cause: thrown },
   };
+}
+
+/** The result of a task whose work has ended, also where the pipeline never gave it. */
+function endOf(task: TaskInternals): ResultLike | undefined {
+  if (task._state !== 'complete' && task._state !== 'interrupted') return undefined;
+  try {
+    const result = task._createResult?.();
+    const isSuccess = task._state === 'complete';
+    return isResultLike(result) && (result.status === 'success') === isSuccess ? result : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 const shown = (thrown: unknown) => (typeof thrown === 'string' ? thrown : show(thrown));

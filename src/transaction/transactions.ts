@@ -62,6 +62,8 @@ export type TransactionDefaults = Omit<IdempotencyOptions, 'store' | 'onStoreErr
 interface Session {
   /** Why there is no outcome, once there is none. */
   readonly failure: IdempotencyError | undefined;
+  /** Whether the work ended the transaction itself: then what it wrote is not bound to the record. */
+  readonly endedByWork: boolean;
   query(query: string | object, values?: unknown[]): Promise<object>;
 }
 
@@ -180,13 +182,16 @@ export class Transactions {
         throw error;
       }
     };
-    try {
-      return await runWith(this.#adapter, where, key, inTransaction, options);
-    } catch (error) {
-      // Where nothing of the attempt was kept, the engine looks for what else stands there; the session knows why.
-      if (session?.failure && error !== thrown) throw session.failure;
-      throw reasonOf(error);
-    }
+    const answer = await runWith(this.#adapter, where, key, inTransaction, options).then(
+      (result) => ({ result }),
+      (error: unknown) => ({ error }),
+    );
+    // Where nothing of the attempt was kept, the engine looks for what else stands there; the session knows why.
+    const isOwnError = 'error' in answer && answer.error === thrown;
+    if (session?.failure && (session.endedByWork || ('error' in answer && !isOwnError)))
+      throw session.failure;
+    if ('error' in answer) throw reasonOf(answer.error);
+    return answer.result;
   }
 
   #sessionOf(attempt: Attempt): Session {

@@ -57,6 +57,24 @@ export function describeOutcomes(open: OpenShop): void {
       expect(shop.runs()).toBe(2);
     });
 
+    test('deriveKey is the same after an error, a 5xx and a 429, and new where remember says "retryable"', async () => {
+      const keys: string[] = [];
+      const ends = [500, 504, 429, 502, 201];
+      const shop = await open({
+        handler: async ({ attempt }) => {
+          keys.push(attempt!.deriveKey('charge'));
+          await Promise.resolve();
+          const status = ends.shift()!;
+          if (status === 500) throw Object.assign(new Error('socket hang up'), { code: 'ECONNRESET' });
+          return { status };
+        },
+        options: { remember: (status) => (status === 502 ? 'retryable' : status < 300) },
+      });
+      for (const status of [...ends]) expect(await shop.send({ key: 'k' })).toMatchObject({ status });
+      expect(new Set(keys.slice(0, 4)).size).toBe(1);
+      expect(new Set(keys).size).toBe(2);
+    });
+
     test('whoever waited on a failing request gets that failure', async () => {
       const started = deferred();
       const goOn = deferred();

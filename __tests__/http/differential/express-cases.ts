@@ -210,6 +210,14 @@ const SPECIAL: Readonly<Record<string, ExpressCase>> = {
     headers: unread,
     body: 'x'.repeat(100_000),
   },
+  'a proxy': {
+    handler: (req, res, next) => {
+      const target = `http://127.0.0.1:${req.socket.localPort}/sentinel`;
+      with3rd.httpProxy.createProxyServer().web(req, res, { target, ignorePath: true }, next);
+    },
+    headers: unread,
+    body: 'x'.repeat(1_000),
+  },
   'a body that is echoed as it comes': {
     handler: (req, res) => req.pipe(res),
     headers: unread,

@@ -68,7 +68,11 @@ const OWN: Readonly<Record<string, FastifyCase['handler']>> = {
     return reply.send(textStream('data: 1\n\n', 'data: 2\n\n'));
   },
   trailers: async (_, reply) => {
-    reply.trailer('x-sum', async () => '4');
+    reply.trailer('x-sum', ((
+      _reply: unknown,
+      _payload: unknown,
+      done: (error: null, value: string) => void,
+    ) => done(null, '4')) as never);
     return reply.send('body');
   },
   'an error that is thrown': async () => {
@@ -98,7 +102,7 @@ const OWN: Readonly<Record<string, FastifyCase['handler']>> = {
     reply.raw.end('x');
   },
   'two sends': async (_, reply) => (reply.send('one'), reply),
-  'a later send': (_, reply) => void setImmediate(() => reply.send('later')),
+  'a later send': (_, reply) => void setImmediate(() => void reply.send('later')),
   'its own serializer': async (_, reply) => reply.serializer(() => '[x]').send({ a: 1 }),
   'the parsed body': async (request) => ({ body: request.body }),
   'a hijacked reply': (_, reply) => {

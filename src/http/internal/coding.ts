@@ -1,7 +1,8 @@
+import type * as Zlib from 'node:zlib';
 import type { Answered } from './answer.js';
 
-type Zlib = typeof import('node:zlib');
-type Decoder = (zlib: Zlib, bytes: Uint8Array) => Uint8Array;
+// Only its type: who never meets a compressed answer need not have it.
+type Decoder = (zlib: typeof Zlib, bytes: Uint8Array) => Uint8Array;
 
 /** More than any answer that was kept is likely to hold: a bound for what a few bytes may be made into. */
 const LIMIT = { maxOutputLength: 64 * 1024 * 1024 };

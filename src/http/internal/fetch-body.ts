@@ -1,5 +1,5 @@
 import { BodyRefused } from './body-refused.js';
-import { isMultipart, unknownBody, unsupportedBody } from './node-body.js';
+import { isMultipart, unknownBody, unsupportedBody } from './node/body.js';
 
 /** The ways to read a body, all of which give a promise. */
 const READERS = new Set<PropertyKey>(['arrayBuffer', 'blob', 'bytes', 'formData', 'json', 'text']);

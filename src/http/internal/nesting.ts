@@ -51,7 +51,8 @@ export function isProtected(
 
 function differingOption(theirs: object, ours: object): [string, unknown, unknown] | undefined {
   for (const name of new Set([...Object.keys(theirs), ...Object.keys(ours)])) {
-    const [one, other]: [unknown, unknown] = [Reflect.get(theirs, name), Reflect.get(ours, name)];
+    const one: unknown = Reflect.get(theirs, name);
+    const other: unknown = Reflect.get(ours, name);
     if (!isSame(one, other)) return [name, one, other];
   }
   return undefined;

@@ -1,10 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Attempt } from '../../core/attempt.js';
 import type { Exchange, Facts } from './exchange.js';
-import { parsedBody } from './node-body.js';
-import { checkAnswer, writeAnswer } from './node-answer.js';
+import { parsedBody } from './node/body.js';
+import { checkAnswer, writeAnswer } from './node/answer.js';
 import { toldError } from './told-errors.js';
-import { NodeRecording } from './node-recording.js';
+import { NodeRecording } from './node/recording.js';
 
 /** What an adapter for Node's HTTP server brings, beside the request. */
 export interface NodeExchange {

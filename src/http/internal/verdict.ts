@@ -1,5 +1,4 @@
-import { askLater, failureOutcome, unclearVerdict, verdictOf, type Outcome } from '../../core/outcome.js';
-import type { FailureVerdict } from '../../core/options.js';
+import { askLater, failureOutcome, judged, type Outcome } from '../../core/outcome.js';
 import type { AbandonedRule } from '../../core/record.js';
 import type { Handled, SavedAnswer } from './answer.js';
 import type { RememberAnswer } from './options.js';
@@ -19,19 +18,15 @@ export async function outcomeOf(
   const answer = 'answer' in handled ? handled.answer : undefined;
   const status = answer?.status ?? THROWN_STATUS;
   const { said, fault } = remember ? await askLater(() => remember(status, handled)) : NOTHING;
-  const verdict = said === undefined ? byDefault(status, rule) : verdictOf(said, afterRefusal(status, rule));
+  const isFinal = said === undefined ? isOutcome(status) : said === true || said === 'final';
   const outcome: Outcome<SavedAnswer> =
-    answer && verdict === 'final'
+    answer && isFinal
       ? { kind: 'completed', value: answer }
-      : failureOutcome(verdict, answer ?? (handled as { error: unknown }).error);
+      : // Nobody can say what an error of the server left behind: where that matters, the rule says so.
+        judged(said, answer ?? (handled as { error: unknown }).error, status < 500 ? 'retry' : rule);
   return fault === undefined ? outcome : { ...outcome, fault };
 }
 
 const NOTHING = { said: undefined, fault: undefined };
 
-/** `remember` answered false: the next request runs. */
-const afterRefusal = (status: number, rule: AbandonedRule): FailureVerdict =>
-  status < 500 ? 'retryable' : unclearVerdict(rule);
-
-const byDefault = (status: number, rule: AbandonedRule): FailureVerdict =>
-  status < 500 && !NOT_NOW.includes(status) ? 'final' : afterRefusal(status, rule);
+const isOutcome = (status: number): boolean => status < 500 && !NOT_NOW.includes(status);

@@ -1,8 +1,8 @@
 import type { Idempotency } from '../../api.js';
-import { messageOf, something } from '../../core/check.js';
+import { messageOf, show, something } from '../../core/check.js';
 import { isIdempotencyError, UsageError } from '../../core/errors.js';
 import type { Answer } from '../../core/outcome.js';
-import { warnThrough } from '../../logging.js';
+import { inLogs, warnThrough } from '../../logging.js';
 import { reconcileOf, workOf } from '../../translate.js';
 import { afterRefusal, deliveryOf, type Delivery, type Terms } from './delivery.js';
 import { consumerSettings, type ConsumerOptions, type OfBroker } from './options.js';
@@ -100,14 +100,29 @@ async function identityOf<M, R>(message: M, { key, name, scope, prefix, payload 
 
 async function announceDrop<M, R>(
   where: string,
-  { onDrop, logger, keysInLogs }: ConsumerOptions<M, R>,
+  options: ConsumerOptions<M, R>,
   message: M,
   error: unknown,
 ): Promise<void> {
+  const { onDrop, logger, keysInLogs } = options;
   if (onDrop) return void (await onDrop(message, error));
-  if (keysInLogs === 'hash') {
-    // Which key it has is not known here, and the error's text may name it.
-    const what = isIdempotencyError(error) ? error.code : error instanceof Error ? error.name : typeof error;
-    warnThrough(logger)(`twiceshy: ${where}: a message is given up: ${what}`);
-  } else warnThrough(logger)(`twiceshy: ${where}: a message is given up: ${messageOf(error)}`, { error });
+  const { name, key } = await labelOf(message, options);
+  const told = inLogs({ name, key: typeof key === 'string' ? key : show(key), error }, keysInLogs);
+  const what = `the message ${show(told.key)} of ${show(told.name)}`;
+  warnThrough(logger)(`twiceshy: ${where}: ${what} is given up: ${messageOf(told.error)}`, told);
+}
+
+/** Which message it is, as far as the functions that say so do not throw. */
+async function labelOf<M, R>(message: M, { key, name }: ConsumerOptions<M, R>) {
+  const told = async (ask: () => unknown): Promise<unknown> => {
+    try {
+      return await ask();
+    } catch {
+      return undefined;
+    }
+  };
+  return {
+    name: await told(() => (typeof name === 'function' ? name(message) : name)),
+    key: await told(() => key(message)),
+  };
 }

@@ -95,12 +95,22 @@ export function fromItem(key: StoreKey, item: Attributes): Kept {
   return { ...kept, prior: before };
 }
 
-/** The client may be set up to give numbers in other forms. */
+/** The client may be set up to give numbers in any form: text, bigints, or what a `wrapNumbers` function makes of them. */
 export function numberOf(value: unknown): number | undefined {
   if (typeof value === 'number') return value;
   if (typeof value === 'bigint') return Number(value);
-  const wrapped = typeof value === 'object' && value !== null && 'value' in value ? value.value : undefined;
-  return typeof wrapped === 'string' ? Number(wrapped) : undefined;
+  const wrapped = typeof value === 'object' && value !== null && 'value' in value ? value.value : value;
+  if (typeof wrapped !== 'string' && (typeof wrapped !== 'object' || wrapped === null)) return undefined;
+  const text = textOfNumber(wrapped);
+  return text === '' || Number.isNaN(Number(text)) ? undefined : Number(text);
+}
+
+function textOfNumber(value: string | object): string {
+  try {
+    return `${value as string}`.trim();
+  } catch {
+    return '';
+  }
 }
 
 function keptOf(item: Attributes, steps: readonly RecordedStep[]): Kept | undefined {

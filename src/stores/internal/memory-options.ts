@@ -1,4 +1,4 @@
-import { BOOLEAN, COUNT, FUNCTION, invalid, readOptions, type OptionTable } from '../../core/check.js';
+import { BOOLEAN, COUNT, FUNCTION, invalid, readOptions, show, type OptionTable } from '../../core/check.js';
 import type { TableLimits } from './memory-table.js';
 
 export interface InMemoryStoreOptions {
@@ -17,6 +17,13 @@ export interface InMemoryStoreOptions {
   readonly onEvict?: (address: string) => void;
   /** Whether every run on this store must say whose key it is: one without a `scope` is INVALID_OPTIONS. @default false */
   readonly requireScope?: boolean;
+  /**
+   * The clock that retention and leases are counted by, in milliseconds: for tests whose fake timers move `Date` and not
+   * `performance`, as node:test's do, and for `setSystemTime()` of jest and vitest. Give `() => Date.now()` for these: the
+   * function is called each time, so that it finds the faked Date.
+   * @default the process's monotonic clock
+   */
+  readonly clock?: () => number;
 }
 
 export const MEMORY_OPTIONS = {
@@ -24,6 +31,7 @@ export const MEMORY_OPTIONS = {
   evict: BOOLEAN,
   onEvict: FUNCTION,
   requireScope: BOOLEAN,
+  clock: FUNCTION,
 } satisfies OptionTable<InMemoryStoreOptions>;
 
 export interface MemorySettings {
@@ -34,9 +42,18 @@ export interface MemorySettings {
 /** @throws UsageError INVALID_OPTIONS */
 export function memorySettings(given: InMemoryStoreOptions): MemorySettings {
   const options = readOptions('InMemoryStore', MEMORY_OPTIONS, given);
-  const { maxEntries, evict = false, onEvict, requireScope = false } = options;
+  const { maxEntries, evict = false, onEvict, requireScope = false, clock } = options;
   if (evict && maxEntries === undefined)
     throw invalid('InMemoryStore evicts only where maxEntries says when it is full: give both');
   if (onEvict && !evict) throw invalid('InMemoryStore calls onEvict only with evict: true: give both');
-  return { limits: { maxEntries: maxEntries ?? Infinity, evict, onEvict }, requiresScope: requireScope };
+  const nowMs = clock ? () => readingOf(clock()) : monotonicMs;
+  return { limits: { maxEntries: maxEntries ?? Infinity, evict, onEvict, nowMs }, requiresScope: requireScope };
+}
+
+/** The wall clock at the start of the process, moved on by the monotonic one. */
+const monotonicMs = (): number => Math.floor(performance.timeOrigin + performance.now());
+
+function readingOf(ms: unknown): number {
+  if (typeof ms === 'number' && Number.isFinite(ms)) return Math.floor(ms);
+  throw invalid(`InMemoryStore takes a clock that gives milliseconds, and this one gave ${show(ms)}`);
 }

@@ -6,12 +6,12 @@ export interface TableLimits {
   readonly maxEntries: number;
   readonly evict: boolean;
   readonly onEvict: ((address: string) => void) | undefined;
+  /** The store's clock, in whole milliseconds. */
+  readonly nowMs: () => number;
 }
 
-/** The wall clock at the start of the process, moved on by the monotonic one. */
-export function nowMs(): number {
-  return Math.floor(performance.timeOrigin + performance.now());
-}
+/** How many records a write looks at: more than the one that it may add, so that what has expired goes as fast as it came. */
+const SWEPT_BY_A_WRITE = 2;
 
 /**
  * The records of the memory store by address, with room for so many. Sets and maps keep their order, so that moving an
@@ -25,6 +25,8 @@ export class MemoryTable {
   readonly #marks = new Set<string>();
   /** No record expires before this: spares a full table a look at every record for every claim it refuses. */
   #soonestMs = Infinity;
+  /** Where the sweeping by writes has got to. */
+  #swept: Iterator<[string, Kept]> | undefined;
   #evictions = 0;
 
   constructor(private readonly limits: TableLimits) {}
@@ -39,7 +41,7 @@ export class MemoryTable {
 
   find(address: string): Kept | undefined {
     const found = this.#records.get(address);
-    if (!found || found.expiresAtMs > nowMs()) return found;
+    if (!found || found.expiresAtMs > this.limits.nowMs()) return found;
     this.#drop(address);
     return undefined;
   }
@@ -47,6 +49,7 @@ export class MemoryTable {
   put(address: string, kept: Kept): void {
     this.#records.set(address, kept);
     this.#soonestMs = Math.min(this.#soonestMs, kept.expiresAtMs);
+    this.#sweepSome();
     if (this.limits.maxEntries === Infinity) return;
     this.#settled.delete(address);
     this.#marks.delete(address);
@@ -77,7 +80,7 @@ export class MemoryTable {
 
   /** Drops what has expired. */
   sweep(): void {
-    const now = nowMs();
+    const now = this.limits.nowMs();
     if (now < this.#soonestMs) return;
     this.#soonestMs = Infinity;
     for (const [address, { expiresAtMs }] of this.#records) {
@@ -91,6 +94,19 @@ export class MemoryTable {
     this.#settled.clear();
     this.#marks.clear();
     this.#soonestMs = Infinity;
+  }
+
+  /** A few at a time, round and round: no write pays for all of them, and nothing that expired stays while others are written. */
+  #sweepSome(): void {
+    const now = this.limits.nowMs();
+    if (now < this.#soonestMs) return;
+    for (let looked = 0; looked < SWEPT_BY_A_WRITE; looked++) {
+      this.#swept ??= this.#records.entries();
+      const next = this.#swept.next();
+      if (next.done) return void (this.#swept = undefined);
+      const [address, { expiresAtMs }] = next.value;
+      if (expiresAtMs <= now) this.#drop(address);
+    }
   }
 
   #evict(address: string): void {

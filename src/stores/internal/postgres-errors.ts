@@ -9,6 +9,8 @@ export const IDLE_IN_TRANSACTION = '25P03';
 export const IN_FAILED_TRANSACTION = '25P02';
 /** Among others, what NOTIFY says when its queue is full. */
 export const LIMIT_EXCEEDED = '54000';
+const NO_TRANSACTION = '25P01';
+const NO_SUCH_SAVEPOINT = '3B001';
 const SERIALIZATION_FAILURE = '40001';
 const DEADLOCK = '40P01';
 const NO_SUCH_STATEMENT = '26000';
@@ -48,6 +50,12 @@ export function codeOf(error: unknown): string | undefined {
 export function isConflict(error: unknown): boolean {
   const code = codeOf(error);
   return code === SERIALIZATION_FAILURE || code === DEADLOCK;
+}
+
+/** Whether a savepoint is asked for that the transaction has not, or there is no transaction. */
+export function isNotOurTransaction(error: unknown): boolean {
+  const code = codeOf(error);
+  return code === NO_TRANSACTION || code === NO_SUCH_SAVEPOINT;
 }
 
 /** Whether this is not the session that the statement was prepared on: nothing was done. */

@@ -1,5 +1,5 @@
 import { invalid, LONGEST_TIMER_MS } from '../../core/check.js';
-import { OutcomeError, StoreError, type UsageError, type IdempotencyError } from '../../core/errors.js';
+import { OutcomeError, StoreError, UsageError, type IdempotencyError } from '../../core/errors.js';
 import {
   connectWithin,
   type PostgresClient,
@@ -11,13 +11,17 @@ import {
   codeOf,
   IDLE_IN_TRANSACTION,
   IN_FAILED_TRANSACTION,
+  isNotOurTransaction,
   isRefusal,
   toPostgresError,
 } from './postgres-errors.js';
 
 const SAVEPOINT = 'twiceshy_work';
 
-/** What would end the transaction under our hands. A ROLLBACK TO is the work's own affair. */
+/**
+ * What would end the transaction under our hands, as far as the beginning of a text shows it: refused before it is sent. All
+ * else is noticed when the attempt ends, since the savepoint of the work is gone then. A ROLLBACK TO is the work's own affair.
+ */
 const ENDS_IT =
   /^\s*(?:begin|start\s+transaction|commit|end|abort|prepare\s+transaction|rollback(?!\s+(?:(?:work|transaction)\s+)?to\b))\b/i;
 
@@ -32,6 +36,8 @@ export class PostgresSession {
   state: SessionState = 'open';
   /** Why there is no outcome, once there is none. */
   failure: IdempotencyError | undefined;
+  /** Whether the work ended the transaction itself, so that what it wrote may have been kept. */
+  endedByWork = false;
   /** What a COMMIT was answered with instead of an answer. */
   lostBy: unknown;
   #turn: Promise<unknown> = Promise.resolve();
@@ -72,7 +78,7 @@ export class PostgresSession {
   }
 
   async undoWork(): Promise<void> {
-    await this.control(`ROLLBACK TO SAVEPOINT ${SAVEPOINT}`);
+    await this.control(`ROLLBACK TO SAVEPOINT ${SAVEPOINT}`).catch((error: unknown) => this.#notice(error));
   }
 
   /** A query of the work's; throws what the driver throws. */
@@ -85,7 +91,7 @@ export class PostgresSession {
       );
     }
     if (this.state !== 'open') throw this.failure ?? ended();
-    return await this.send(values ? { ...config, values } : config);
+    return plainResult(await this.send(values ? { ...config, values } : config));
   }
 
   /** One after the other, since a connection does one thing at a time. */
@@ -114,17 +120,27 @@ export class PostgresSession {
     });
   }
 
-  /** @returns whether it was committed; undefined when nobody can say */
-  async commit(): Promise<boolean | undefined> {
+  /**
+   * Commits what the work did, with its record.
+   * @returns whether it was committed; undefined when nobody can say
+   */
+  commitWork(): Promise<boolean | undefined> {
+    // One message: where the savepoint is gone, the COMMIT is not executed.
+    return this.commit(`RELEASE SAVEPOINT ${SAVEPOINT}; COMMIT`);
+  }
+
+  /** The same of a transaction in which there was no work. */
+  async commit(text = 'COMMIT'): Promise<boolean | undefined> {
     this.state = 'committing';
     try {
-      const { command } = await this.control('COMMIT');
+      const { command } = lastOf(await this.control(text));
       // A transaction in which something failed is answered so, without an error.
       if (command === 'ROLLBACK') return this.#refused(undefined);
       this.state = 'committed';
       this.#close(undefined);
       return true;
     } catch (error) {
+      if (isNotOurTransaction(error)) return await this.#noticed(error);
       if (isRefusal(error)) return this.#refused(error);
       this.state = 'unknown';
       this.lostBy = error;
@@ -133,14 +149,22 @@ export class PostgresSession {
     }
   }
 
-  /** Leaves nothing. Never fails: where it can't be said, the connection is closed, which says it. */
-  async rollback(): Promise<void> {
+  /** Leaves nothing of the work. Never fails: where it can't be said, the connection is closed, which says it. */
+  async rollbackWork(): Promise<void> {
+    await this.rollback(`ROLLBACK TO SAVEPOINT ${SAVEPOINT}; ROLLBACK`);
+  }
+
+  /** The same of a transaction in which there was no work. */
+  async rollback(text = 'ROLLBACK'): Promise<void> {
     if (this.#released) return;
     this.state = 'gone';
-    await this.control('ROLLBACK').then(
-      () => this.#close(undefined),
-      (error: unknown) => this.#close(error),
-    );
+    try {
+      await this.control(text);
+      this.#close(undefined);
+    } catch (error) {
+      if (isNotOurTransaction(error)) await this.#noticed(error);
+      else this.#close(error);
+    }
   }
 
   /** There will be no outcome. The connection is closed, and with it goes all that was done. */
@@ -149,6 +173,20 @@ export class PostgresSession {
     this.state = 'gone';
     this.failure = lossOf(cause);
     this.#close(cause);
+  }
+
+  async #notice(error: unknown): Promise<never> {
+    if (isNotOurTransaction(error)) await this.#noticed(error);
+    throw error;
+  }
+
+  /** The server says that the savepoint of the work is gone: the transaction that we began has ended. */
+  async #noticed(cause: unknown): Promise<false> {
+    this.endedByWork = true;
+    this.failure = new UsageError('INVALID_OPTIONS', ENDED_BY_WORK, { cause });
+    // Of a transaction that the work began in the place of ours.
+    await this.rollback();
+    return false;
   }
 
   #refused(cause: unknown): false {
@@ -188,6 +226,22 @@ function lossOf(cause: unknown): IdempotencyError {
   }
   const { message, transient } = toPostgresError(cause) as StoreError;
   return new StoreError('STORE_UNAVAILABLE', `${message}. ${kept}`, { cause, transient });
+}
+
+export const ENDED_BY_WORK =
+  'the work ended the transaction itself, by a COMMIT or ROLLBACK inside of its SQL. What it wrote before a COMMIT or after a ROLLBACK is ' +
+  'kept, also where the work failed';
+
+/** pg answers a text of several statements with a result for each. */
+function lastOf(result: PostgresResult | readonly PostgresResult[]): PostgresResult {
+  const results: readonly PostgresResult[] = Array.isArray(result) ? result : [result];
+  return results.at(-1) ?? { rows: [] };
+}
+
+/** Plain data, so that work may return it and a duplicate is given the same: pg's Result is an instance with methods. */
+function plainResult(result: PostgresResult): PostgresResult {
+  if (Array.isArray(result)) return result.map(plainResult) as unknown as PostgresResult;
+  return { rows: result.rows, rowCount: result.rowCount ?? null };
 }
 
 const ended = (): UsageError =>

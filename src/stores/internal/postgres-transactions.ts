@@ -1,12 +1,18 @@
-import { isIdempotencyError, OutcomeError, StoreError } from '../../core/errors.js';
-import type { Lease, RecordedStep, StoredRecord, StoreKey } from '../../core/record.js';
+import { isIdempotencyError, OutcomeError, StoreError, UsageError } from '../../core/errors.js';
+import {
+  leaseOf,
+  type Lease,
+  type RecordedStep,
+  type StoredRecord,
+  type StoreKey,
+} from '../../core/record.js';
 import type { ClaimAnswer, ClaimRequest, LeaseStore, Replacement, Settlement } from '../../core/store.js';
 import { answerOf, hidden } from './postgres-claims.js';
 import type { PostgresDatabase } from './postgres-database.js';
 import { toPostgresError } from './postgres-errors.js';
 import * as operations from './postgres-operations.js';
 import { LOCKED, patiently } from './postgres-patience.js';
-import { PostgresSession } from './postgres-session.js';
+import { ENDED_BY_WORK, PostgresSession } from './postgres-session.js';
 
 const FIRST_RETRY_MS = 10;
 const LONGEST_RETRY_MS = 250;
@@ -20,9 +26,11 @@ const LONGEST_RETRY_MS = 250;
  * the session.
  */
 export class PostgresTransactions implements LeaseStore {
-  readonly subscribe?: NonNullable<LeaseStore['subscribe']>;
+  subscribe?: NonNullable<LeaseStore['subscribe']>;
   /** By owner token. */
   readonly #sessions = new Map<string, PostgresSession>();
+  /** Of the attempts that hold a session. */
+  readonly #leases = new WeakMap<PostgresSession, Lease>();
   readonly #run: operations.Run;
 
   constructor(
@@ -32,6 +40,11 @@ export class PostgresTransactions implements LeaseStore {
     const subscribe = store.subscribe?.bind(store);
     if (subscribe) this.subscribe = subscribe;
     this.#run = (name, values) => database.run(name, values);
+  }
+
+  /** Messages turned out not to arrive: waiters poll from now on. */
+  stopListening(): void {
+    delete this.subscribe;
   }
 
   /** The transaction of an attempt that runs. */
@@ -79,6 +92,7 @@ export class PostgresTransactions implements LeaseStore {
       if (answer.kind === 'acquired') {
         await session.enterWork();
         this.#sessions.set(request.token, session);
+        this.#leases.set(session, leaseOf(request, answer.grant));
       } else {
         // Of a hit, should it be lost, nobody needs to know.
         await session.commit();
@@ -108,17 +122,21 @@ export class PostgresTransactions implements LeaseStore {
     const session = this.#sessions.get(lease.token);
     if (!session) return false;
     try {
-      const isCommitted = (await this.#record(session, key, lease, settlement)) && (await session.commit());
+      const isCommitted =
+        (await this.#record(session, key, lease, settlement)) && (await session.commitWork());
+      if (session.endedByWork) await this.#keepFromRunning(session, key, lease, settlement.retentionMs);
       return isCommitted ?? (await this.#readBack(session, key, lease, settlement));
     } finally {
       this.#sessions.delete(lease.token);
     }
   }
 
-  async release(_key: StoreKey, token: string): Promise<boolean> {
+  async release(key: StoreKey, token: string): Promise<boolean> {
     const session = this.#sessions.get(token);
     this.#sessions.delete(token);
-    await session?.rollback();
+    await session?.rollbackWork();
+    const lease = session?.endedByWork && this.#leases.get(session);
+    if (session && lease) await this.#keepFromRunning(session, key, lease, lease.unsettledRetentionMs);
     return session !== undefined;
   }
 
@@ -150,6 +168,32 @@ export class PostgresTransactions implements LeaseStore {
       session.lose(error);
     }
     return false;
+  }
+
+  /**
+   * The work ended the transaction itself, and some of its rows were kept. So that no other attempt writes them again, the key
+   * is recorded as failed, without a value; where its result was recorded along with the rows, that stands.
+   */
+  async #keepFromRunning(
+    session: PostgresSession,
+    key: StoreKey,
+    lease: Lease,
+    retentionMs: number,
+  ): Promise<void> {
+    const { failures } = lease;
+    const told = await this.store
+      .settle(key, lease, { status: 'FAILED', final: true, failures, payload: undefined, retentionMs })
+      .then(() => this.store.read(key))
+      .then(
+        (record) =>
+          record?.status === 'COMPLETED'
+            ? 'The result was recorded too: a duplicate is given it'
+            : 'The key was recorded as failed, so that it does not run again; forget() it when you have looked',
+        (error: Error) => `The record could not be written: ${error.message}`,
+      );
+    session.failure = new UsageError('INVALID_OPTIONS', `${ENDED_BY_WORK}. ${told}`, {
+      cause: session.failure,
+    });
   }
 
   /**

@@ -50,6 +50,21 @@ export function socketOf(client: RedisClient): Socket | undefined {
   return (client as { stream?: Socket }).stream;
 }
 
+/**
+ * A script's answer as it left the server. Options of a client may change its type: `stringNumbers` makes text of numbers,
+ * and a wrapper may give bytes. A record and a lease have more than one character, so that a digit alone is a number.
+ */
+export function plainAnswer(answer: unknown): unknown {
+  if (typeof answer === 'string') return answer.length === 1 ? Number(answer) : answer;
+  if (typeof answer === 'bigint') return Number(answer);
+  return answer instanceof Uint8Array ? plainAnswer(new TextDecoder().decode(answer)) : answer;
+}
+
+/** Whether the server refused the database that the client is to use; ioredis goes on with database 0 then. */
+export function isSelectRefused(error: unknown): boolean {
+  return (error as { command?: { name?: unknown } } | undefined)?.command?.name === 'select';
+}
+
 /** Whether it is a client of a Redis Cluster, which sends each command to the node of its key. */
 export function isCluster(client: RedisClient): boolean {
   return Reflect.get(client, 'isCluster') === true;

@@ -3,6 +3,8 @@ import { redrawTokens } from '../../core/token.js';
 import {
   createClient,
   isCluster,
+  isSelectRefused,
+  plainAnswer,
   requireScripting,
   socketOf,
   type RedisClient,
@@ -85,7 +87,7 @@ export class RedisConnection {
   #answered<R>(client: RedisClient, read: (answer: unknown) => R, answer: unknown): R {
     this.#ended(client);
     if (!this.#greeted) this.#greet(client);
-    return read(answer);
+    return read(plainAnswer(answer));
   }
 
   async #failed<R>(
@@ -179,8 +181,13 @@ export class RedisConnection {
       autoResendUnfulfilledCommands: false,
       retryStrategy: null,
     }).then((client) => {
-      client.on('error', (error) => (this.#lastError = error));
-      client.on('ready', () => {
+      client.on('error', (error) => {
+        this.#lastError = error;
+        // Before a command is sent: records in another database than the one that was asked for would be found by nobody.
+        if (isSelectRefused(error)) socketOf(client)?.destroy();
+      });
+      // Not at 'ready', which may come after a refused SELECT.
+      client.on('connect', () => {
         this.#lastError = undefined;
         redrawTokens();
       });
@@ -264,7 +271,9 @@ export class RedisConnection {
 
 /** Ends a client politely, or else at once: a server that does not answer gets no more than `timeoutMs`. */
 export async function closeClient(client: RedisClient, timeoutMs: number): Promise<void> {
-  if (client.status === 'wait' || client.status === 'end') return client.disconnect();
+  // Not disconnect(): for a socket that is gone already, ioredis would set a timer that keeps the process alive.
+  if (client.status === 'end') return;
+  if (client.status === 'wait') return client.disconnect();
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise((resolve) => (timer = setTimeout(resolve, Math.min(timeoutMs, 500), 'late')));
   const socket = socketOf(client);

@@ -9,11 +9,16 @@ const ADVICE: readonly [pattern: RegExp, advice: string][] = [
   [/\b(NOAUTH|WRONGPASS)\b|invalid (username|password)/, 'check the user name and password in the URL'],
   [
     /\bNOPERM\b/,
-    'give this user GET, SET, SETRANGE, PTTL, PEXPIRE, TIME, EVAL and EVALSHA on the keys (ACL SETUSER)',
+    'give this user the rights that docs/stores.md lists: EVALSHA, EVAL, GET, SET, SETRANGE, PEXPIRE, PEXPIRETIME, PTTL, DEL, TIME, ' +
+      'PUBLISH, SUBSCRIBE and UNSUBSCRIBE, on the keys and channels of the prefix (ACL SETUSER)',
   ],
   [/\bOOM\b/, 'the server reached maxmemory: raise it, or shorten the retention'],
   [/\bMISCONF\b/, 'the server refuses writes because it cannot save to disk: see its log'],
   [/\bCROSSSLOT\b/, 'one record is one key: check what the keyPrefix does to it'],
+  [
+    /DB index is out of range|invalid DB index|SELECT is not allowed/i,
+    "check the database number in the URL, or ioredis' option db",
+  ],
   [/unknown command/i, 'the store needs EVAL and EVALSHA: Redis 6.2 or Valkey 7.2 at least'],
 ];
 
@@ -33,7 +38,8 @@ export function toRedisError(error: unknown, connectionError: unknown): Idempote
       },
     );
   }
-  const closed = /Connection is closed|retries per request/.test(message) && connectionError !== undefined;
+  const closed =
+    /Connection is closed|Command aborted|retries per request/.test(message) && connectionError !== undefined;
   const told = closed ? messageOf(connectionError) : message;
   const cause = closed ? connectionError : error;
   for (const [pattern, advice] of ADVICE) {

@@ -50,5 +50,5 @@ function placesOf(): Record<Fixed, readonly [start: number, end: number]> {
     places[name] = [end, end + redis];
     end += redis;
   }
-  return places as Record<Fixed, readonly [number, number]>;
+  return places;
 }

@@ -1,14 +1,22 @@
 import { ServerResponse } from 'node:http';
-import { isInside } from '../../attempt.js';
-import type { Attempt } from '../../core/attempt.js';
-import { unrefTimeout } from '../../core/timers.js';
-import { BodyCopy, isBodiless, savedHeaders, type Answered, type Handled } from './answer.js';
-import { namedHeaders, readArguments, toBytes, type Callback } from './node-arguments.js';
-import { writeAnswer } from './node-answer.js';
-import { outputOf, type Output } from './node-output.js';
-import { OutsideAnswer, saysGivenUp } from './node-outside.js';
-import { watchSocket } from './node-socket.js';
-import type { HttpSettings } from './options.js';
+import { isInside } from '../../../attempt.js';
+import type { Attempt } from '../../../core/attempt.js';
+import { unrefTimeout } from '../../../core/timers.js';
+import { BodyCopy, isBodiless, savedHeaders, type Answered, type Handled } from '../answer.js';
+import {
+  namedHeaders,
+  originalsOf,
+  readArguments,
+  refuseLate,
+  toBytes,
+  type Callback,
+  type Originals,
+} from './arguments.js';
+import { writeAnswer } from './answer.js';
+import { outputOf, type Output } from './output.js';
+import { OutsideAnswer, saysGivenUp } from './outside.js';
+import { watchSocket } from './socket.js';
+import type { HttpSettings } from '../options.js';
 
 type Settings = Pick<HttpSettings<never>, 'keepsHeader' | 'maxBodyBytes' | 'lateAnswerMs'>;
 
@@ -124,8 +132,7 @@ export class NodeRecording {
     if (!bytes || this.#isOpen) return this.#original.write(...args);
     if (this.#hasEnded) return refuseLate(callback);
     if (this.#isFromOutside(res.statusCode)) return this.#original.write(...args);
-    const isInEnd = this.#wroteInEnd !== undefined;
-    if (isInEnd) this.#wroteInEnd = true;
+    if (this.#wroteInEnd !== undefined) this.#wroteInEnd = true;
     if (this.#outside || this.#isCut || this.#isClosed || res.destroyed) {
       this.#copyUnheard(bytes);
       if (callback) process.nextTick(callback);
@@ -134,13 +141,18 @@ export class NodeRecording {
     // Whether the client will know the length has to be known before.
     if (!this.#head && res.hasHeader('content-length')) res.writeHead(res.statusCode);
     this.#written += bytes.length;
-    const isWhole = this.#head?.length !== undefined && this.#written >= this.#head.length;
-    const goesOn =
-      isWhole && !isInEnd && bytes.length > 0
-        ? this.#writeButLast(bytes, callback)
-        : this.#original.write(...args);
+    const goesOn = this.#isLastByteHere(bytes)
+      ? this.#writeButLast(bytes, callback)
+      : this.#original.write(...args);
     this.#copy.add(bytes);
     return goesOn;
+  }
+
+  #isLastByteHere(bytes: Buffer): boolean {
+    const length = this.#head?.length;
+    return (
+      length !== undefined && this.#written >= length && bytes.length > 0 && this.#wroteInEnd === undefined
+    );
   }
 
   /** The client knows the length: with the last byte it would have all of it. */
@@ -170,11 +182,10 @@ export class NodeRecording {
     if (this.#isFromOutside(res.statusCode)) return this.#original.end(...args);
     const bytes = toBytes(chunk ?? '', encoding);
     if (this.#outside) return this.#endLate(this.#outside, bytes, callback);
-    this.#output.hold();
     this.#wroteInEnd = false;
     let fault: { readonly error: unknown } | undefined;
     try {
-      this.#original.end(...args);
+      this.#output.end(() => this.#original.end(...args));
     } catch (error) {
       fault = { error };
     }
@@ -296,23 +307,4 @@ export class NodeRecording {
   #break(): void {
     this.#end({ error: new Error('the connection was closed before the handler had answered') });
   }
-}
-
-interface Originals {
-  readonly write: (...args: unknown[]) => boolean;
-  readonly end: (...args: unknown[]) => ServerResponse;
-  readonly writeHead: (...args: unknown[]) => ServerResponse;
-  readonly destroy: (...args: unknown[]) => ServerResponse;
-}
-
-function originalsOf(res: ServerResponse): Originals {
-  const { write, end, writeHead, destroy } = res as unknown as Originals;
-  const bound = <R>(method: (...args: unknown[]) => R): ((...args: unknown[]) => R) => method.bind(res);
-  return { write: bound(write), end: bound(end), writeHead: bound(writeHead), destroy: bound(destroy) };
-}
-
-/** Node would emit an error that nobody listens to, which ends the process. */
-function refuseLate(callback: Callback | undefined): false {
-  if (callback) process.nextTick(callback, new Error('write after end'));
-  return false;
 }

@@ -1,6 +1,6 @@
 import { ServerResponse } from 'node:http';
-import { isInside } from '../../attempt.js';
-import type { Attempt } from '../../core/attempt.js';
+import { isInside } from '../../../attempt.js';
+import type { Attempt } from '../../../core/attempt.js';
 
 /** What a timer or an error handler in front says when it has given up on the handler. */
 export function saysGivenUp(status: number): boolean {
@@ -79,7 +79,7 @@ export class OutsideAnswer {
       configurable: true,
       get: (): unknown => {
         if (isLate()) return Reflect.get(this.#late, name);
-        return accessor ? Reflect.apply(accessor.get!, res, []) : value;
+        return accessor ? (accessor.get?.call(res) as unknown) : value;
       },
       set: (given: unknown) => {
         if (isLate()) Reflect.set(this.#late, name, given);

@@ -1,4 +1,4 @@
-import type { ServerResponse } from 'node:http';
+import { ServerResponse } from 'node:http';
 
 /**
  * The way from a response of Node's HTTP server to its connection. It lies below everything that hooks `write`, `end`
@@ -9,12 +9,19 @@ export interface Output {
   readonly hasLeft: boolean;
   /** From now on, nothing leaves. */
   hold(): void;
+  /** Ends the response by this call, so that nothing of its end leaves. */
+  end(call: () => unknown): void;
   /** Sends what waits, and all that comes later at once. */
   release(): void;
 }
 
 export function outputOf(res: ServerResponse): Output {
-  return res.req.httpVersionMajor === 1 ? new Http1Output(res) : new Http2Output(res);
+  if (res.req.httpVersionMajor !== 1) return new Http2Output(res);
+  const end: unknown = Reflect.get(Object.getPrototypeOf(res) as object, 'end');
+  const isNodes =
+    end === Reflect.get(ServerResponse.prototype, 'end') &&
+    !('bun' in process.versions || 'deno' in process.versions);
+  return isNodes ? new Http1Output(res) : new OtherOutput(res);
 }
 
 /** Every byte of a response over HTTP/1, its head included, is given to `_send`, the one place below `write` and `end`. */
@@ -47,6 +54,11 @@ class Http1Output implements Output {
     this.#held ??= [];
   }
 
+  end(call: () => unknown): void {
+    this.hold();
+    call();
+  }
+
   release(): void {
     const held = this.#held;
     if (!held) return;
@@ -59,6 +71,32 @@ class Http1Output implements Output {
     socket?.cork();
     for (const args of held) this.#send(...args);
     socket?.uncork();
+  }
+}
+
+/** A response that is sent in another way, as by `inject()` of Fastify and in other runtimes: its end itself waits. */
+class OtherOutput implements Output {
+  readonly hasLeft = true;
+  #end: (() => unknown) | undefined;
+
+  constructor(private readonly res: ServerResponse) {}
+
+  hold(): void {
+    // Nothing can be held but the end.
+  }
+
+  end(call: () => unknown): void {
+    const { res } = this;
+    if (!res.headersSent) res.writeHead(res.statusCode);
+    this.#end = call;
+    Object.defineProperty(res, 'writableEnded', { value: true, configurable: true });
+  }
+
+  release(): void {
+    const end = this.#end;
+    this.#end = undefined;
+    Reflect.deleteProperty(this.res, 'writableEnded');
+    end?.();
   }
 }
 
@@ -99,6 +137,11 @@ class Http2Output implements Output {
 
   hold(): void {
     this.#held ??= [];
+  }
+
+  end(call: () => unknown): void {
+    this.hold();
+    call();
   }
 
   release(): void {

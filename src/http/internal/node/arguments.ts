@@ -1,4 +1,4 @@
-import type { OutgoingHttpHeaders } from 'node:http';
+import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 
 export type Callback = (error?: Error | null) => void;
 
@@ -30,4 +30,23 @@ export function namedHeaders(given: unknown): OutgoingHttpHeaders {
     for (let at = 0; at < flat.length; at += 2) pairs.push([flat[at]!, flat[at + 1]]);
   } else pairs.push(...Object.entries(given as OutgoingHttpHeaders));
   return Object.fromEntries(pairs.map(([name, value]) => [name.toLowerCase(), value]));
+}
+
+export interface Originals {
+  readonly write: (...args: unknown[]) => boolean;
+  readonly end: (...args: unknown[]) => ServerResponse;
+  readonly writeHead: (...args: unknown[]) => ServerResponse;
+  readonly destroy: (...args: unknown[]) => ServerResponse;
+}
+
+export function originalsOf(res: ServerResponse): Originals {
+  const { write, end, writeHead, destroy } = res as unknown as Originals;
+  const bound = <R>(method: (...args: unknown[]) => R): ((...args: unknown[]) => R) => method.bind(res);
+  return { write: bound(write), end: bound(end), writeHead: bound(writeHead), destroy: bound(destroy) };
+}
+
+/** Node would emit an error that nobody listens to, which ends the process. */
+export function refuseLate(callback: Callback | undefined): false {
+  if (callback) process.nextTick(callback, new Error('write after end'));
+  return false;
 }

@@ -1,0 +1,2 @@
+/** The path of pgbouncer, or undefined. */
+export function findPgBouncer(): string | undefined;
