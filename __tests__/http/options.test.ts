@@ -80,7 +80,11 @@ describe('where a record is', () => {
 });
 
 test('a problem without documentation has the title of its status, as RFC 9457 wants it', () => {
-  const { status, body, headers } = answerTo('CONCURRENT_REQUEST', { retryAfterSeconds: 3 }, { docs: 'about:blank' });
+  const { status, body, headers } = answerTo(
+    'CONCURRENT_REQUEST',
+    { retryAfterSeconds: 3 },
+    { docs: 'about:blank' },
+  );
   expect(status).toBe(409);
   expect(headers).toMatchObject({ 'retry-after': '3', 'content-type': 'application/problem+json' });
   expect(JSON.parse(String(body))).toMatchObject({
