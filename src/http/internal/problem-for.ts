@@ -53,7 +53,7 @@ function withRetryAfter(answer: Answered, { retryAfterSeconds }: ProblemFacts): 
 
 /**
  * The answer to an error of this library, for handlers that call `run()` or `transaction()` themselves: its status, headers
- * and body, as the adapters would answer it. Undefined for any other error, which is for your own error handler.
+ * and body, as the adapters would answer it; INVALID_KEY is 400, since such a key is the client's. Undefined for any other error, which is for your own error handler.
  *
  * @example
  * const problem = problemFor(error);
@@ -65,8 +65,10 @@ export function problemFor(
   options: ProblemOptions = {},
 ): { status: number; headers: Record<string, string>; body: string } | undefined {
   if (!isIdempotencyError(error)) return undefined;
-  const { retryable } = problemFacts(error.code, {});
+  // The key that a handler gives to run() is the client's own.
+  const code = error.code === 'INVALID_KEY' ? 'IDEMPOTENCY_KEY_INVALID' : error.code;
+  const { retryable } = problemFacts(code, {});
   const details = retryable ? { retryAfterSeconds: LEAST_RETRY_SECONDS } : {};
-  const { status, headers, body } = answerTo(error.code, details, options);
+  const { status, headers, body } = answerTo(code, details, options);
   return { status, headers: headers as Record<string, string>, body: String(body) };
 }
