@@ -37,8 +37,10 @@ app.use((error: unknown, _req: Request, res: Response, next: NextFunction) => {
   if (!problem) return next(error);
   res.status(problem.status).set(problem.headers).send(problem.body);
 });
-// Whatever else failed, a broken constraint here: nothing was kept, so the key is free.
-app.use((_error: unknown, _req: Request, res: Response, _next: NextFunction) => void res.sendStatus(500));
+// The database refused a row: nothing was kept, neither row nor result.
+app.use((_error: unknown, _req: Request, res: Response, _next: NextFunction) => {
+  res.status(400).json({ code: 'REFUSED_BY_DATABASE' });
+});
 
 const server = app.listen(0);
 await once(server, 'listening');
@@ -57,7 +59,7 @@ console.log(`again: ${await post(key, 500)}`);
 console.log(`another amount: ${await post(key, 700)}`);
 console.log(`no key: ${await post('', 500)}`);
 console.log(`a row that is refused: ${await post(`${key}-b`, -1)}`);
-console.log(`its key is free: ${await post(`${key}-b`, 100)}`);
+console.log(`the corrected order, under a new key: ${await post(`${key}-c`, 100)}`);
 const { rows } = await pool.query<{ n: string }>('SELECT count(*) AS n FROM placed');
 console.log(`rows: ${rows[0]!.n}`);
 

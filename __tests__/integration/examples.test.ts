@@ -103,7 +103,7 @@ const ON_REDIS_ONLY: Record<string, string[]> = {
 const ON_POSTGRES: Record<string, string[]> = {
   'http-transaction.ts': [
     'first: 201 ok\nagain: 201 ok\nanother amount: 422 KEY_REUSED\nno key: 400 IDEMPOTENCY_KEY_INVALID\n',
-    'a row that is refused: 500 ok\nits key is free: 201 ok\nrows: 2\n',
+    'a row that is refused: 400 REFUSED_BY_DATABASE\nthe corrected order, under a new key: 201 ok\nrows: 2\n',
   ],
 };
 const ON_RABBITMQ: Record<string, string[]> = {
