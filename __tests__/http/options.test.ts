@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { checkScope, recordOf } from '../../src/http/internal/address.js';
 import { httpSettings, readHttpOptions } from '../../src/http/internal/options.js';
-import { problem } from '../../src/http/internal/problem.js';
+import { answerTo } from '../../src/http/internal/problem-for.js';
 import { composeNamespace } from '../../src/keys/index.js';
 import { createIdempotency } from '../../src/idempotency.js';
 import { InMemoryStore } from '../../src/stores/memory.js';
@@ -80,7 +80,11 @@ describe('where a record is', () => {
 });
 
 test('a problem without documentation has the title of its status, as RFC 9457 wants it', () => {
-  const { status, body, headers } = problem('CONCURRENT_REQUEST', { docs: undefined, retryAfterSeconds: 3 });
+  const { status, body, headers } = answerTo(
+    'CONCURRENT_REQUEST',
+    { retryAfterSeconds: 3 },
+    { docs: 'about:blank' },
+  );
   expect(status).toBe(409);
   expect(headers).toMatchObject({ 'retry-after': '3', 'content-type': 'application/problem+json' });
   expect(JSON.parse(String(body))).toMatchObject({

@@ -20,13 +20,22 @@ export interface Answer {
 }
 export type Handler = (call: Call) => Answer | Promise<Answer>;
 
-type Seen = Pick<Call, 'header'>;
-type ByRequest = 'scope' | 'skip' | 'fingerprint' | 'route' | 'onAbandoned';
+/** What functions in the options see of a request, the same under every framework. */
+export interface Seen extends Pick<Call, 'header'> {
+  /** Parsed. Under fetch it is read anew each time. */
+  readonly body: () => unknown;
+}
+type OfSeen<Result> = (seen: Seen) => Result | Promise<Result>;
+type ByRequest = 'scope' | 'key' | 'host' | 'headers' | 'skip' | 'fingerprint' | 'route' | 'onAbandoned';
 /** The options of every adapter; functions of the request are given what all frameworks have. */
 export interface SiteOptions extends Omit<HttpOptions<never>, ByRequest> {
-  scope?: 'shared' | ((seen: Seen) => string | undefined);
-  skip?: (seen: Seen) => boolean;
-  fingerprint?: (seen: Seen) => unknown;
+  scope?: 'shared' | OfSeen<string | undefined>;
+  key?: OfSeen<string | number | null | undefined>;
+  host?: boolean | OfSeen<string | undefined>;
+  headers?: OfSeen<Record<string, string>>;
+  skip?: OfSeen<boolean>;
+  route?: OfSeen<string>;
+  fingerprint?: OfSeen<unknown>;
   onAbandoned?: HttpOptions<object>['onAbandoned'];
 }
 
@@ -55,12 +64,22 @@ export type StartServer = (site: Site) => Promise<RunningServer>;
 export function optionsFor<Req>(
   options: SiteOptions,
   headerOf: (request: Req, name: string) => string | undefined,
+  bodyOf: (request: Req) => unknown,
 ): HttpOptions<Req> {
-  const { scope = 'shared', skip, fingerprint, ...others } = options;
-  const seen = (request: Req): Seen => ({ header: (name) => headerOf(request, name) });
+  const { scope = 'shared', key, host, headers, skip, route, fingerprint, ...others } = options;
+  const seen = (request: Req): Seen => ({
+    header: (name) => headerOf(request, name),
+    body: () => bodyOf(request),
+  });
   return {
     ...(others as Omit<HttpOptions<Req>, ByRequest>),
     scope: scope === 'shared' ? scope : (request: Req) => scope(seen(request)),
+    ...(key && { key: (request: Req) => key(seen(request)) }),
+    ...(host !== undefined && {
+      host: typeof host === 'function' ? (request: Req) => host(seen(request)) : host,
+    }),
+    ...(headers && { headers: (request: Req) => headers(seen(request)) }),
+    ...(route && { route: (request: Req) => route(seen(request)) }),
     ...(skip && { skip: (request: Req) => skip(seen(request)) }),
     ...(fingerprint && { fingerprint: (request: Req) => fingerprint(seen(request)) }),
   };

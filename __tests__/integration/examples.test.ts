@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { describeOnRabbitMq, makeVirtualHost, type VirtualHost } from '../support/rabbitmq.js';
+import { startPostgres, type PrivatePostgres } from '../support/postgres-server.js';
 import { startRedis, type PrivateRedis } from '../support/redis-server.js';
 
 const run = promisify(execFile);
@@ -99,6 +100,12 @@ const ON_REDIS_ONLY: Record<string, string[]> = {
     'success: ch_',
   ],
 };
+const ON_POSTGRES: Record<string, string[]> = {
+  'http-transaction.ts': [
+    'first: 201 ok\nagain: 201 ok\nanother amount: 422 KEY_REUSED\nno key: 400 IDEMPOTENCY_KEY_INVALID\n',
+    'a row that is refused: 400 REFUSED_BY_DATABASE\nthe corrected order, under a new key: 201 ok\nrows: 2\n',
+  ],
+};
 const ON_RABBITMQ: Record<string, string[]> = {
   'consumer-amqp.ts': [
     'attempt 1 charges o-1\n',
@@ -113,6 +120,7 @@ test('every example is run by this suite', () => {
   const known = [
     ...Object.keys(STORIES),
     ...Object.keys(ON_REDIS_ONLY),
+    ...Object.keys(ON_POSTGRES),
     ...Object.keys(ON_RABBITMQ),
     ...ELSEWHERE,
   ];
@@ -131,6 +139,17 @@ test.each(Object.entries(ON_REDIS_ONLY))('%s tells its story on Redis', async (f
   for (const line of lines) expect(output).toContain(line);
   // The key for the provider is stable across the crash.
   expect(new Set(output.match(/[0-9a-f]{32}/g)).size).toBe(1);
+});
+
+describe('on Postgres', () => {
+  let postgres: PrivatePostgres;
+  beforeAll(async () => void (postgres = await startPostgres()), 60_000);
+  afterAll(() => postgres.stop(), 60_000);
+
+  test.each(Object.entries(ON_POSTGRES))('%s tells its story', async (file, lines) => {
+    const output = await outputOf(file, { DATABASE_URL: postgres.url });
+    for (const line of lines) expect(output).toContain(line);
+  });
 });
 
 await describeOnRabbitMq('examples on RabbitMQ', () => {

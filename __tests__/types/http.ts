@@ -5,6 +5,8 @@ import { Hono, type Context } from 'hono';
 import type { Attempt } from '../../src/core/attempt.js';
 import {
   expressIdempotency,
+  expressIdempotencyErrors,
+  problemFor,
   recordOf,
   type ExpressIdempotency,
   type RecordPlace,
@@ -56,6 +58,12 @@ export function onExpress(): void {
     onAbandoned: async (attempt, req) =>
       req.method === 'PATCH' ? 'run' : { status: 200, body: attempt.key },
   });
+  app.use(expressIdempotencyErrors());
+  app.use((error: unknown, _req: ExpressRequest, res: express.Response, next: express.NextFunction) => {
+    const problem = problemFor(error, { profile: 'stripe' });
+    if (!problem) return next(error);
+    res.status(problem.status).set(problem.headers).send(problem.body);
+  });
   // @ts-expect-error scope is required
   expressIdempotency({ store });
   // @ts-expect-error a word that means nothing
@@ -85,6 +93,38 @@ export function onFetch(): void {
   const withContext = protect(async (request, context: Context) => context.json({ url: request.url }));
   typed<(request: Request, context: Context) => Promise<Response>>()(withContext);
   new Hono().post('/orders', (context) => withContext(context.req.raw, context));
+  // Next's route handlers, whose request and context are its own.
+  interface NextRequest extends Request {
+    readonly nextUrl: URL;
+  }
+  interface RouteContext {
+    readonly params: Promise<{ id: string }>;
+  }
+  const next = fetchIdempotency({
+    store,
+    scope: (request: NextRequest) => request.nextUrl.host,
+    route: async (_request, context: RouteContext) => `/orders/${(await context.params).id}`,
+    key: async (request) => ((await request.json()) as { id: string }).id,
+  })(async (request: NextRequest, context: RouteContext) =>
+    Response.json({ at: request.nextUrl.pathname, id: (await context.params).id }),
+  );
+  typed<(request: NextRequest, context: RouteContext) => Promise<Response>>()(next);
+  const POST: (request: NextRequest, context: RouteContext) => Promise<Response> | Response = next;
+  void POST;
+  const hono = fetchIdempotency({
+    store,
+    scope: (_request, context: Context) => context.req.header('x-api-key'),
+  });
+  const inHono = hono((_request, context: Context) => context.json({}));
+  new Hono().post('/refunds', (context) => inHono(context.req.raw, context));
+  fetchIdempotency({
+    store,
+    scope: 'shared',
+    remember: async (status, { error, answer }) =>
+      error instanceof Error && !answer && status === 500 ? 'unknown' : undefined,
+  });
+  // @ts-expect-error a profile that nobody publishes
+  fetchIdempotency({ store, scope: 'shared', profile: 'paypal' });
   // @ts-expect-error a handler answers with a Response
   protect(() => 'text');
 }

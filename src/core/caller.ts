@@ -24,6 +24,8 @@ export class Caller<T> {
   reconciles = false;
   /** A record in progress that was just seen, so that it need not be claimed to be watched. */
   known: StoredRecord | undefined;
+  /** The running attempt that it waited for last, as it was then. */
+  waitedFor: StoredRecord | undefined;
 
   /** Where calls are counted: this one. */
   visit: Visit | undefined;
@@ -44,15 +46,15 @@ export class Caller<T> {
     return this.op.policy.onStoreError === 'run' && isIdempotencyError(error, 'STORE_UNAVAILABLE');
   }
 
-  refused(decision: Extract<Decision, { do: 'refuse' }>): Answer<never> {
+  refused(decision: Extract<Decision, { do: 'refuse' }>, record: StoredRecord): Answer<never> {
     const { code, why } = decision;
-    return { kind: 'refused', error: this.#error(code, why) };
+    return { kind: 'refused', error: this.#error(code, why), record };
   }
 
   gaveUp(how: typeof TIMED_OUT | typeof LEFT): Answer<never> {
     if (how === LEFT) return { kind: 'left', reason: this.op.signal?.reason };
     const why = `it is still running after ${this.op.policy.waitTimeoutMs} ms of waiting`;
-    return { kind: 'refused', error: this.#error('IDEMPOTENCY_TIMEOUT', why) };
+    return { kind: 'refused', error: this.#error('IDEMPOTENCY_TIMEOUT', why), record: this.waitedFor };
   }
 
   /** Calls `tell` with the name of the end that an answer is, and how long the call took: once. */

@@ -120,13 +120,14 @@ export class Engine {
         this.#emit('hit', caller, record);
         return { kind: 'duplicate', how: decision.how, record };
       case 'refuse':
-        return caller.refused(decision);
+        return caller.refused(decision, record);
       case 'take':
         caller.replacing = record.token;
         caller.reconciles = decision.as === 'reconcile';
         return 'again';
       case 'wait':
         caller.known = record;
+        caller.waitedFor = record;
         if (!caller.awaited || record.fence >= caller.awaited.fence)
           caller.awaited = { fence: record.fence, token: record.token };
         return 'wait';

@@ -10,6 +10,8 @@ export type Outcome<T> =
       readonly value: T;
       /** How long it is kept, where that is not the ttl. */
       readonly retentionMs?: number | undefined;
+      /** As of a failure: HTTP asks `remember` about every answer. */
+      readonly fault?: unknown;
     }
   | Failure;
 
@@ -56,7 +58,13 @@ export type Answer<T> =
       readonly lost?: true;
     }
   /** `lost`: as above, and no outcome is to be had. */
-  | { readonly kind: 'refused'; readonly error: IdempotencyError; readonly lost?: true }
+  | {
+      readonly kind: 'refused';
+      readonly error: IdempotencyError;
+      readonly lost?: true;
+      /** What the refusal is about, as the caller last saw it; undefined where it saw none. */
+      readonly record?: StoredRecord | undefined;
+    }
   /** The caller's own signal was aborted: it stopped waiting. The work goes on. */
   | { readonly kind: 'left'; readonly reason: unknown };
 
@@ -76,14 +84,6 @@ export function failureOutcome(verdict: FailureVerdict, error: unknown): Failure
 }
 
 /**
- * The outcome of a failure that nobody gave a verdict on. Under `retry` the next call runs again, but the failure is not
- * definite: a broken connection or a timeout hides whether the effect happened, so derived keys must stay as they are.
- */
-export function unjudgedFailure(rule: AbandonedRule, error: unknown): Failure {
-  return rule === 'retry' ? { kind: 'failed', error, final: false } : { kind: 'unknown', error };
-}
-
-/**
  * The failure policy: what `remember` says of a failure, or else what the rule for abandoned records implies. A
  * predicate that throws, or whose answer means nothing, counts as `false`, and never hides the failure.
  * @param error what is recorded of the failure
@@ -96,28 +96,59 @@ export function judge<F>(
 ): Outcome<never> {
   const { said, fault } =
     typeof remember === 'function' ? ask(remember, failure) : { said: remember === 'all', fault: undefined };
-  const verdict = said === true ? 'final' : said;
-  const outcome = verdict === false ? unjudgedFailure(rule, error) : failureOutcome(verdict, error);
+  const outcome = judged(said, error, rule);
   return fault === undefined ? outcome : { ...outcome, fault };
 }
 
-interface Said {
-  readonly said: boolean | FailureVerdict;
+/** The outcome of a failure after what was said of it. */
+export function judged(said: Said['said'], error: unknown, rule: AbandonedRule): Failure {
+  if (typeof said === 'string') return failureOutcome(said, error);
+  return said ? failureOutcome('final', error) : unjudgedFailure(rule, error);
+}
+
+/**
+ * The outcome of a failure that nobody gave a verdict on. Under `retry` the next call runs again, but the failure is not
+ * definite: a broken connection or a timeout hides whether the effect happened, so derived keys must stay as they are.
+ */
+export function unjudgedFailure(rule: AbandonedRule, error: unknown): Failure {
+  return rule === 'retry' ? { kind: 'failed', error, final: false } : { kind: 'unknown', error };
+}
+
+/** What `remember` said: nothing leaves it to the default. */
+export interface Said {
+  readonly said: boolean | FailureVerdict | undefined;
   readonly fault?: unknown;
 }
 
 function ask<F>(remember: (failure: F) => unknown, failure: F): Said {
-  let said: unknown;
   try {
-    said = remember(failure);
+    return heard(remember(failure));
   } catch (error) {
-    return { said: false, fault: error ?? new TypeError(`remember threw ${show(error)}`) };
+    return unheard(error);
   }
-  if (said === undefined || said === null) return { said: false };
+}
+
+/** Asks a function that may take its time. */
+export async function askLater(remember: () => unknown): Promise<Said> {
+  try {
+    return heard(await remember());
+  } catch (error) {
+    return unheard(error);
+  }
+}
+
+const unheard = (error: unknown): Said => ({
+  said: undefined,
+  fault: error ?? new TypeError(`remember threw ${show(error)}`),
+});
+
+/** What `remember` answered, if it means something. */
+function heard(said: unknown): Said {
+  if (said === undefined || said === null) return { said: undefined };
   if (typeof said === 'boolean' || isVerdict(said)) return { said };
   // An async function: should it reject, nobody else would hear of it.
   if (said instanceof Promise) said.catch(() => undefined);
-  return { said: false, fault: new TypeError(`remember answered ${show(said)}: ${ANSWERS}`) };
+  return { said: undefined, fault: new TypeError(`remember answered ${show(said)}: ${ANSWERS}`) };
 }
 
 const VERDICTS: readonly unknown[] = ['final', 'retryable', 'unknown', 'release'] satisfies FailureVerdict[];

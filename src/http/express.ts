@@ -3,11 +3,15 @@ import type { Attempt } from '../core/attempt.js';
 import { warnOfAuthorization } from './internal/authorization.js';
 import { Exchange } from './internal/exchange.js';
 import { serveNode } from './internal/node.js';
+import { tellError } from './internal/told-errors.js';
 import { httpSettings, readHttpOptions, type HttpOptions } from './internal/options.js';
 
 export { recordOf } from './internal/address.js';
 export type { RecordPlace } from './internal/address.js';
-export type { HttpOptions, ReconciledAnswer, ReconciledRequest } from './internal/options.js';
+export type { HttpOptions, ReconciledAnswer, ReconciledRequest, RememberFacts } from './internal/options.js';
+export type { ProblemFacts } from './internal/problem.js';
+export { problemFor } from './internal/problem-for.js';
+export type { ProblemAnswer } from './internal/problem-for.js';
 
 declare global {
   // eslint-disable-next-line @typescript-eslint/no-namespace -- the only way to add to the Request of Express
@@ -76,6 +80,23 @@ export function expressIdempotency(options: ExpressIdempotencyOptions): ExpressI
     });
   };
   return middleware;
+}
+
+/**
+ * Tells `remember` of errors, which Express tells to error middlewares only: `app.use(expressIdempotencyErrors())`, behind the
+ * routes and before your own error handlers. It answers nothing, and passes the error on.
+ */
+export function expressIdempotencyErrors(): (
+  error: unknown,
+  req: object,
+  res: object,
+  next: (error?: unknown) => void,
+) => void {
+  // Express knows an error middleware by its four parameters.
+  return (error, _req, res, next) => {
+    tellError(res, error);
+    next(error);
+  };
 }
 
 /** The functions that stand behind us: in our route, or else in the app. */

@@ -6,11 +6,15 @@ import { invalid, show } from '../core/check.js';
 import { warnOfAuthorization } from './internal/authorization.js';
 import { Exchange } from './internal/exchange.js';
 import { serveNode, type NodeExchange } from './internal/node.js';
+import { tellError } from './internal/told-errors.js';
 import { httpSettings, readHttpOptions, type HttpOptions, type ReadOptions } from './internal/options.js';
 
 export { recordOf } from './internal/address.js';
 export type { RecordPlace } from './internal/address.js';
-export type { HttpOptions, ReconciledAnswer, ReconciledRequest } from './internal/options.js';
+export type { HttpOptions, ReconciledAnswer, ReconciledRequest, RememberFacts } from './internal/options.js';
+export type { ProblemFacts } from './internal/problem.js';
+export { problemFor } from './internal/problem-for.js';
+export type { ProblemAnswer } from './internal/problem-for.js';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -107,6 +111,13 @@ function install(instance: FastifyLike, options: FastifyIdempotencyOptions): voi
     void serveNode(exchange, request, nodeExchange(request, reply, done));
   };
   instance.addHook('preHandler', hook);
+  instance.addHook(
+    'onError',
+    (_request: unknown, reply: FastifyReplyLike, error: Error, done: () => void) => {
+      tellError(reply.raw, error);
+      done();
+    },
+  );
 }
 
 /** A route's options, over those of the plugin. */

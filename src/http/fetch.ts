@@ -1,21 +1,26 @@
 import { Exchange, type Facts } from './internal/exchange.js';
 import { isBodiless, type Answered } from './internal/answer.js';
-import { fetchBody } from './internal/fetch-body.js';
+import { FetchBody } from './internal/fetch-body.js';
 import { FetchRecording } from './internal/fetch-recording.js';
 import { httpSettings, readHttpOptions, type HttpOptions } from './internal/options.js';
 
 export { recordOf } from './internal/address.js';
 export type { RecordPlace } from './internal/address.js';
-export type { HttpOptions, ReconciledAnswer, ReconciledRequest } from './internal/options.js';
+export type { HttpOptions, ReconciledAnswer, ReconciledRequest, RememberFacts } from './internal/options.js';
+export type { ProblemFacts } from './internal/problem.js';
+export { problemFor } from './internal/problem-for.js';
+export type { ProblemAnswer } from './internal/problem-for.js';
 
-export type FetchIdempotencyOptions = HttpOptions<Request>;
-export type FetchHandler<Rest extends unknown[]> = (
-  request: Request,
+/** Functions of the request may also take what the handler is given besides it: `scope: (request, context: Context) => ...`. */
+export type FetchIdempotencyOptions = HttpOptions<Request, unknown[]>;
+export type FetchHandler<Rest extends unknown[], Req extends Request = Request> = (
+  request: Req,
   ...rest: Rest
 ) => Response | Promise<Response>;
-export type FetchIdempotency = <Rest extends unknown[] = []>(
-  handler: FetchHandler<Rest>,
-) => (request: Request, ...rest: Rest) => Promise<Response>;
+/** The request may be a framework's own, such as Next's. */
+export type FetchIdempotency = <Rest extends unknown[] = [], Req extends Request = Request>(
+  handler: FetchHandler<Rest, Req>,
+) => (request: Req, ...rest: Rest) => Promise<Response>;
 
 /** The client is not there to see it. */
 const CLIENT_LEFT = 499;
@@ -36,7 +41,9 @@ export function fetchIdempotency(options: FetchIdempotencyOptions): FetchIdempot
     async (request, ...rest) => {
       const recording = new FetchRecording(exchange.settings);
       let hasStarted = false;
-      const answered = exchange.answer(request, factsOf(request), () => {
+      const marks: Mark[] = [];
+      const facts = factsOf(request, rest, exchange.settings.maxRequestBytes, marks);
+      const answered = exchange.answer(request, facts, () => {
         hasStarted = true;
         void recording.follow(() => handler(request, ...rest));
         return recording.ended;
@@ -56,7 +63,8 @@ export function fetchIdempotency(options: FetchIdempotencyOptions): FetchIdempot
             return new Response(null, { status: CLIENT_LEFT });
         }
       });
-      return Promise.race([recording.streamed, replied]);
+      const response = await Promise.race([recording.streamed, replied]);
+      return marks.length > 0 && hasStarted ? marked(response, marks) : response;
     };
 }
 
@@ -74,15 +82,33 @@ function toResponse({ status, headers, body }: Answered): Response {
   });
 }
 
-function factsOf(request: Request): Facts {
-  const { pathname, search } = new URL(request.url);
+type Mark = readonly [name: string, value: string];
+
+function marked(response: Response, marks: readonly Mark[]): Response {
+  const headers = new Headers(response.headers);
+  for (const [name, value] of marks) headers.set(name, value);
+  const { status, statusText } = response;
+  return new Response(response.body, { status, statusText, headers });
+}
+
+function factsOf<Req extends Request>(
+  request: Req,
+  rest: readonly unknown[],
+  maxRequestBytes: number,
+  marks: Mark[],
+): Facts<Req> {
+  const body = new FetchBody(request, maxRequestBytes);
+  const { pathname, search, host } = new URL(request.url);
   return {
     method: request.method,
     path: pathname,
     query: search,
     route: pathname,
     header: (name) => request.headers.get(name) ?? undefined,
-    body: () => fetchBody(request),
+    host: () => host,
+    asked: () => [body.copy(), ...rest],
+    mark: (...mark) => void marks.push(mark),
+    body: () => body.compared(),
     // Whoever calls the handler may give it one Request several times.
     comesOnce: false,
     onGone(listener) {

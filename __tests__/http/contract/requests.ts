@@ -3,12 +3,13 @@ import { deferred } from '../../support/deferred.js';
 import type { Handler } from '../site.js';
 import { rawPost, type Got, type OpenShop } from './harness.js';
 
-const MEMBERS = ['code', 'detail', 'status', 'title', 'type'];
+const MEMBERS = ['code', 'detail', 'retryable', 'status', 'title', 'type'];
+const PAGE = 'https://github.com/twiceshy/twiceshy/blob/main/docs/errors.md';
 
 export function expectProblem(got: Got, status: number, code: string): void {
   expect(got.status).toBe(status);
   expect(got.headers.get('content-type')).toBe('application/problem+json');
-  expect(got.json).toMatchObject({ status, code, type: 'about:blank' });
+  expect(got.json).toMatchObject({ status, code, type: `${PAGE}#${code}` });
   expect(Object.keys(got.json).sort()).toEqual(MEMBERS);
   expect(got.isReplay).toBe(false);
 }

@@ -3,7 +3,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type express from 'express';
 import { type Express, type NextFunction, type Request, type Response } from 'express';
-import { expressIdempotency } from '../../../src/http/express.js';
+import { expressIdempotency, expressIdempotencyErrors } from '../../../src/http/express.js';
 import { oneHeader, optionsFor, type Answer, type Handler, type RunningServer, type Site } from '../site.js';
 import { listen } from './listen.js';
 
@@ -18,13 +18,15 @@ function appOf(framework: Factory, { options, routes }: Site): Express {
   const app = framework();
   app.use(framework.json(), framework.raw({ type: 'application/octet-stream' }), framework.text());
   for (const { method, path, handler, options: own } of routes) {
-    const settings = optionsFor<{ get(name: string): string | undefined }>(
+    const settings = optionsFor<{ get(name: string): string | undefined; body?: unknown }>(
       { ...options, ...own },
       (req, name) => req.get(name),
+      (req) => req.body,
     );
     const middlewares = own === false ? [] : [expressIdempotency(settings)];
     app[method.toLowerCase() as 'post'](path, ...middlewares, handle(handler));
   }
+  app.use(expressIdempotencyErrors());
   app.use((error: Error, _req: Request, res: Response, _next: NextFunction) => {
     res.status(500).json({ handledBy: 'the app', message: error.message });
   });

@@ -14,12 +14,16 @@ import { listen } from './listen.js';
 export async function startFastify({ options, routes }: Site): Promise<RunningServer> {
   const app = Fastify();
   const settings = (of: SiteOptions) =>
-    optionsFor<FastifyRequestLike>(of, (request, name) => oneHeader(request.headers[name]));
+    optionsFor<FastifyRequestLike>(
+      of,
+      (request, name) => oneHeader(request.headers[name]),
+      (request) => request.body,
+    );
   app.addContentTypeParser('application/octet-stream', { parseAs: 'buffer' }, (_, body, done) =>
     done(null, body),
   );
-  app.setErrorHandler((error: Error, _, reply) =>
-    reply.code(500).send({ handledBy: 'the app', message: error.message }),
+  app.setErrorHandler((error: Error & { statusCode?: number }, _, reply) =>
+    reply.code(error.statusCode ?? 500).send({ handledBy: 'the app', message: error.message }),
   );
   await app.register(fastifyIdempotency, settings(options));
   for (const { method, path, handler, options: own } of routes) {

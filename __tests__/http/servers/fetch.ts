@@ -58,7 +58,11 @@ function serve(fetch: Fetch): Promise<RunningServer> {
 function protectedOf({ options: own }: Route, options: SiteOptions) {
   if (own === false) return <Rest extends unknown[]>(handler: FetchHandler<Rest>) => handler;
   return fetchIdempotency(
-    optionsFor<Request>({ ...options, ...own }, (request, name) => request.headers.get(name) ?? undefined),
+    optionsFor<Request>(
+      { ...options, ...own },
+      (request, name) => request.headers.get(name) ?? undefined,
+      (request) => request.json() as Promise<unknown>,
+    ),
   );
 }
 

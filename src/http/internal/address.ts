@@ -13,7 +13,7 @@ export interface RecordPlace {
 /**
  * Where the records of a route are, for `idempotency.get(key, recordOf(...))`, `resolve` and `forget`.
  * @param request the method, the full route path as the framework knows it (`/shops/:id/orders`), what `scope`
- * answered for the caller (leave that out where scope is `'shared'`), and as `tenant` the `scope` of the `idempotency` that
+ * answered for the caller (leave that out where scope is `'shared'`), the host where the option `host` is given, and as `tenant` the `scope` of the `idempotency` that
  * the adapter was given, if that has one
  */
 export function recordOf(request: {
@@ -21,8 +21,9 @@ export function recordOf(request: {
   route: string;
   scope?: string | number;
   tenant?: string;
+  host?: string;
 }): RecordPlace {
-  const name = recordName(request.method, request.route);
+  const name = recordName(request.method, request.route, request.host);
   const { scope, tenant } = request;
   if (scope === undefined) return tenant === undefined ? { name } : { name, scope: tenant };
   // Hashed, since it may be an API key, and addresses are read by people and written to logs. Callers of two tenants are
@@ -35,12 +36,16 @@ export function recordOf(request: {
 }
 
 /** A name holds no colon and is short; two routes never have the same one. */
-function recordName(method: string, route: string): string {
-  const name = `${method.toUpperCase()} ${route}`.replaceAll(/[%:#\p{Cc}\p{Cs}]/gu, escape);
+function recordName(method: string, route: string, host: string | undefined): string {
+  // No escaped part holds a "#": nothing that a route or a host may be called reads like both.
+  const at = host === undefined ? '' : `${escaped(host.toLowerCase())}#`;
+  const name = `${escaped(method.toUpperCase())} ${at}${escaped(route)}`;
   if (name.length <= MAX_NAME) return name;
   const start = name.slice(0, MAX_NAME - DIGEST_LENGTH - 1).replace(/\p{Cs}$/u, '');
   return `${start}#${hashKey(name)}`;
 }
+
+const escaped = (text: string): string => text.replaceAll(/[%:#\p{Cc}\p{Cs}]/gu, escape);
 
 function escape(unit: string): string {
   return `%${unit.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`;

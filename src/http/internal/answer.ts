@@ -1,3 +1,5 @@
+import { isCorsHeader } from './origin.js';
+
 /** An HTTP answer as it is recorded and replayed. */
 export interface SavedAnswer {
   readonly status: number;
@@ -5,6 +7,8 @@ export interface SavedAnswer {
   readonly headers: Readonly<Record<string, string | readonly string[]>>;
   /** Text where the bytes are UTF-8, which is readable in the store; undefined when it was too large to keep. */
   readonly body: string | Uint8Array | undefined;
+  /** The Origin that the first request named, where the answer has CORS headers. */
+  readonly origin?: string;
 }
 
 /** An answer that we write ourselves: a replay, or a problem. */
@@ -14,7 +18,11 @@ export interface Answered extends SavedAnswer {
 
 /** What the handler came to: its answer, what it broke off with, or that nobody can say. */
 export type Handled =
-  | { readonly answer: SavedAnswer }
+  | {
+      readonly answer: SavedAnswer;
+      /** What the framework made this answer of, where it tells. */
+      readonly error?: unknown;
+    }
   | { readonly error: unknown }
   /** Whether there was an effect is not known. */
   | { readonly unclear: Error };
@@ -52,13 +60,14 @@ export const NEVER_REPLAYED: readonly string[] = [
     'proxy-connection',
     'te',
   ],
-  ...['trailer', 'transfer-encoding', 'upgrade', 'content-length', 'date', 'idempotency-replayed'],
+  ...['trailer', 'transfer-encoding', 'upgrade', 'content-length', 'date'],
+  ...['idempotency-key', 'idempotency-replayed', 'idempotent-replayed'],
 ];
 
 /** Which headers are recorded. @param more lower-case names besides the safe ones */
 export function headerFilter(more: readonly string[]): (name: string) => boolean {
   const kept = new Set([...SAFE_HEADERS, ...more]);
-  return (name) => kept.has(name) || CACHE_CONTROL.test(name);
+  return (name) => kept.has(name) || isCorsHeader(name) || CACHE_CONTROL.test(name);
 }
 
 type HeaderValue = string | readonly string[];

@@ -1,21 +1,23 @@
 import type { Adapter } from '../../adapter.js';
 import type { Attempt } from '../../core/attempt.js';
-import { isNothing, show } from '../../core/check.js';
-import { isIdempotencyError, retryAfterOf, UsageError, type IdempotencyError } from '../../core/errors.js';
-import { IN_DOUBT_RETENTION_MS } from '../../core/options.js';
+import { messageOf, show } from '../../core/check.js';
+import { isIdempotencyError, retryAfterOf, UsageError } from '../../core/errors.js';
 import type { Answer, Outcome } from '../../core/outcome.js';
 import type { StoredRecord } from '../../core/record.js';
-import { checkScope, recordOf, type RecordPlace } from './address.js';
 import { isSavedAnswer, type Answered, type Handled, type SavedAnswer } from './answer.js';
+import { BodyRefused } from './body-refused.js';
 import { codedFor } from './coding.js';
-import { parseKeyHeader } from './header.js';
+import { readRequest, type Keyed } from './keyed-request.js';
 import { enterProtection, isProtected } from './nesting.js';
 import type { HttpSettings, ReconciledRequest } from './options.js';
-import { problem, type ProblemCode } from './problem.js';
+import { forOrigin, headersFor } from './origin.js';
+import { problemFacts, type ProblemCode, type ProblemDetails } from './problem.js';
+import { answerTo } from './problem-for.js';
+import { LEAST_RETRY_SECONDS, retryAfterSeconds } from './retry-after.js';
 import { outcomeOf } from './verdict.js';
 
 /** What the core asks of a request, whatever the framework. */
-export interface Facts {
+export interface Facts<Req> {
   readonly method: string;
   readonly path: string;
   /** With its question mark; empty when there is none. */
@@ -23,15 +25,22 @@ export interface Facts {
   /** The full path of the route, as far as the framework tells it. */
   readonly route: string;
   readonly header: (name: string) => string | undefined;
+  /** The host that the client names. */
+  readonly host: () => string | undefined;
+  /** What each function in the options is given: the request, or what it may read in its place, and what else the handler gets. */
+  readonly asked: () => readonly [request: Req, ...further: unknown[]];
   /**
    * The body as far as it counts for "the same request": parsed JSON, text or bytes; undefined when there is none.
-   * @throws UsageError INVALID_OPTIONS when it can't be had
+   * @throws UsageError INVALID_OPTIONS when it can't be had, which is the app's fault
+   * @throws BodyRefused when that is the client's doing
    */
   readonly body: () => unknown;
   /** Whether each request is an object of its own. */
   readonly comesOnce: boolean;
   /** What the framework's users often get wrong where no caller is named. */
   readonly scopeHint?: string | undefined;
+  /** Puts a header on the answer that the handler is about to give. */
+  readonly mark: (name: string, value: string) => void;
   /** Calls back when the client has left. */
   readonly onGone: (listener: () => void) => void;
 }
@@ -48,17 +57,17 @@ export type Reply =
   /** The client has left, and nothing was run for it. */
   | { readonly kind: 'left' };
 
-/** One request with a key: what stands at the beginning of its end. */
-interface Keyed {
-  readonly key: string;
-  /** The caller as it was named, for `admit`. */
-  readonly caller: string | undefined;
-  readonly place: RecordPlace;
-  readonly payload: unknown;
-}
+const PASS = { kind: 'pass' } as const;
 
-const PASS: Reply = { kind: 'pass' };
-const LEAST_RETRY_SECONDS = 1;
+/** What was found for a request, before it is put into words for this client. */
+type Found =
+  | Exclude<Reply, { kind: 'answer' }>
+  | { readonly kind: 'replay'; readonly answer: SavedAnswer & Answered; readonly key: string }
+  | ({ readonly kind: 'problem'; readonly code: ProblemCode } & ProblemDetails);
+
+type Work = (attempt: Attempt) => Promise<Handled>;
+
+const KEY_HEADER = 'idempotency-key';
 
 /** What happens to one request. The state machine is the engine's; this puts its answers into HTTP. */
 export class Exchange<Req extends object> {
@@ -78,80 +87,47 @@ export class Exchange<Req extends object> {
    * @param work runs the handler, and never rejects
    * @throws UsageError INVALID_OPTIONS, or what a function in the options threw; never after `work` was called
    */
-  async answer(request: Req, facts: Facts, work: (attempt: Attempt) => Promise<Handled>): Promise<Reply> {
+  async answer(request: Req, facts: Facts<Req>, work: Work): Promise<Reply> {
     if (!this.concerns(facts.method) || isProtected(request, facts.comesOnce, this.settings)) return PASS;
-    if (await this.#isSkipped(request)) return PASS;
-    const keyed = await this.#read(request, facts);
-    if (!('key' in keyed)) return keyed;
-    return this.#run(request, facts, keyed, work).catch((error: unknown) => this.#tooLarge(error));
+    const found = await this.#find(request, facts, work).catch((error: unknown) => this.#notServers(error));
+    if (found.kind !== 'replay' && found.kind !== 'problem') return found;
+    const answer =
+      found.kind === 'problem' ? this.#problem(found) : this.#replayed(found.answer, facts.header('origin'));
+    const headers = { ...(await this.#ownHeaders(facts)), ...answer.headers };
+    if (this.settings.profile.echoesKey && found.key !== undefined) headers[KEY_HEADER] = found.key;
+    return {
+      kind: 'answer',
+      answer: await codedFor({ ...answer, headers }, facts.header('accept-encoding')),
+    };
   }
 
-  /** The client's own fault, which must not be a 500. */
-  #tooLarge(error: unknown): Reply {
-    if (isIdempotencyError(error, 'PAYLOAD_TOO_LARGE')) return this.#problem(error.code);
-    throw error;
+  async #find(request: Req, facts: Facts<Req>, work: Work): Promise<Found> {
+    const read = await readRequest(this.settings, facts);
+    if (read === 'pass') return PASS;
+    if (!('problem' in read)) return this.#run(request, facts, read, work);
+    if (read.problem === 'IDEMPOTENCY_SCOPE_MISSING') this.#hintAtCaller(facts);
+    return { kind: 'problem', code: read.problem, detail: read.detail, key: read.key };
   }
 
-  /** Only `true` and `false` mean something: a text such as `'false'`, from a header, would switch the protection off. */
-  async #isSkipped(request: Req): Promise<boolean> {
-    const { skip } = this.settings.given;
-    const said: unknown = skip ? await skip(request) : false;
-    if (typeof said === 'boolean') return said;
-    throw new UsageError('INVALID_OPTIONS', `skip() answered ${show(said)}: it answers true or false`);
-  }
-
-  async #read(request: Req, facts: Facts): Promise<Keyed | Reply> {
-    const { header, given } = this.settings;
-    const text = facts.header(header);
-    if (text === undefined) return given.required === false ? PASS : this.#problem('IDEMPOTENCY_KEY_MISSING');
-    const parsed = parseKeyHeader(text, given.bareKeys ?? true);
-    if ('fault' in parsed) {
-      const detail = `The header ${given.header ?? 'Idempotency-Key'} cannot be read: ${parsed.fault}.`;
-      return this.#problem('IDEMPOTENCY_KEY_INVALID', { detail });
-    }
-    const scope = given.scope === 'shared' ? undefined : checkScope(await given.scope(request));
-    if (scope === undefined && given.scope !== 'shared') return this.#unknownCaller(facts);
-    const route = given.route ? given.route(request) : facts.route;
-    const tenant = this.#adapter.given.scope;
-    const place = recordOf({
-      method: facts.method,
-      route,
-      ...(scope !== undefined && { scope }),
-      ...(tenant !== undefined && { tenant }),
-    });
-    const payload = await this.#payload(request, facts);
-    if (payload !== undefined) return { key: parsed.key, caller: scope, place, payload };
-    const detail = 'The request lacks what a retry of it would be recognised by.';
-    return this.#problem('IDEMPOTENCY_KEY_INVALID', { detail });
+  /** What a client alone can bring about is no error of the server. Whoever wrote the app is told of it once. */
+  #notServers(error: unknown): Found {
+    if (isIdempotencyError(error, 'PAYLOAD_TOO_LARGE')) return { kind: 'problem', code: error.code };
+    if (!(error instanceof BodyRefused)) throw error;
+    this.#adapter.note(`${this.settings.where}: ${error.message}`);
+    return { kind: 'problem', code: error.problem, detail: error.detail };
   }
 
   /** The client is told what it must know; whoever wrote the app, once, what may be wrong with it. */
-  #unknownCaller({ method, route, scopeHint }: Facts): Reply {
-    if (scopeHint !== undefined && !this.#hasHinted) {
-      this.#hasHinted = true;
-      this.settings.warn(`scope() named no caller of ${method} ${route}: ${scopeHint}`);
-    }
-    return this.#problem('IDEMPOTENCY_SCOPE_MISSING');
+  #hintAtCaller({ method, route, scopeHint }: Facts<Req>): void {
+    if (scopeHint === undefined || this.#hasHinted) return;
+    this.#hasHinted = true;
+    this.settings.warn(`scope() named no caller of ${method} ${route}: ${scopeHint}`);
   }
 
-  /** Undefined where `fingerprint` gave nothing: a client alone may bring that about, and must not switch the comparison off. */
-  async #payload(request: Req, { method, path, query, body }: Facts): Promise<unknown> {
-    const { fingerprint } = this.settings.given;
-    if (fingerprint) {
-      const chosen = await fingerprint(request);
-      return isNothing(chosen) ? undefined : { chosen };
-    }
-    return { method, path, query, body: await body() };
-  }
-
-  async #run(
-    request: Req,
-    facts: Facts,
-    { key, caller, place, payload }: Keyed,
-    work: (attempt: Attempt) => Promise<Handled>,
-  ): Promise<Reply> {
-    const { policy, rule, given } = this.settings;
+  async #run(request: Req, facts: Facts<Req>, { key, caller, place, payload }: Keyed, work: Work): Promise<Found> {
+    const { policy, rule, given, profile, where } = this.settings;
     const { onAbandoned } = given;
+    const origin = facts.header('origin');
     let hasStarted = false;
     const left = new AbortController();
     // Once the handler runs, it runs to its end, and its answer is recorded for the retry.
@@ -168,92 +144,99 @@ export class Exchange<Req extends object> {
       asked: { scope: caller, payloadBytes: bytesOf(facts) },
       onStart: () => (hasStarted = true),
       work: async (attempt) => {
-        const { where } = this.settings;
         const leave = enterProtection(request, { attempt, where, options: given });
+        if (profile.echoesKey) facts.mark(KEY_HEADER, key);
         const handled = await work(attempt);
         leave();
-        return outcomeOf(handled, this.settings);
+        const kept =
+          'answer' in handled ? { ...handled, answer: forOrigin(handled.answer, origin) } : handled;
+        return outcomeOf(kept, this.settings);
       },
       reconcile:
         typeof onAbandoned === 'function'
-          ? async (attempt) => reconciled(await onAbandoned(attempt, request))
+          ? async (attempt) => reconciled(await onAbandoned(attempt, ...facts.asked()))
           : undefined,
     });
     // A lost lease ends otherwise: then another outcome than the handler's is recorded.
     if (answer.kind === 'ran' && answer.by === 'work') return { kind: 'own' };
-    return this.#codedFor(facts, await this.#replyTo(answer, key, place));
+    return this.#foundIn(answer, key);
   }
 
-  async #codedFor({ header }: Facts, reply: Reply): Promise<Reply> {
-    if (reply.kind !== 'answer') return reply;
-    return { kind: 'answer', answer: await codedFor(reply.answer, header('accept-encoding')) };
-  }
-
-  async #replyTo(answer: Answer<SavedAnswer>, key: string, place: RecordPlace): Promise<Reply> {
+  #foundIn(answer: Answer<SavedAnswer>, key: string): Found {
     switch (answer.kind) {
       case 'ran': {
         // A reconcile function gave the outcome, and the handler did not run.
         const { outcome } = answer;
-        return this.#replay(outcome.kind === 'completed' ? outcome.value : outcome.error, 'COMPLETED');
+        return foundValue(outcome.kind === 'completed' ? outcome.value : outcome.error, 'COMPLETED', key);
       }
       case 'duplicate':
-        return this.#replayRecord(answer.record);
+        return this.#foundRecord(answer.record, key);
       case 'refused':
-        return this.#refused(answer.error, key, place);
+        return { kind: 'problem', code: answer.error.code, key, ...this.#hintFor(answer) };
       case 'left':
         return { kind: 'left' };
     }
   }
 
-  #replayRecord(record: StoredRecord): Reply {
+  #foundRecord(record: StoredRecord, key: string): Found {
     try {
-      return this.#replay(this.#adapter.decode(record), record.status);
+      return foundValue(this.#adapter.decode(record), record.status, key);
     } catch (error) {
-      if (isIdempotencyError(error)) return this.#problem(error.code);
+      if (isIdempotencyError(error)) return { kind: 'problem', code: error.code, key };
       throw error;
     }
   }
 
-  #replay(value: unknown, status: string): Reply {
-    if (isSavedAnswer(value)) {
-      const { body, headers = {} } = value;
-      if (body === undefined) {
-        const detail = `The request under this key was processed and answered with status ${value.status}; the answer's body was too large to be kept.`;
-        return this.#problem('RESULT_UNAVAILABLE', { detail });
-      }
-      const marked = { ...headers, 'idempotency-replayed': 'true' };
-      return { kind: 'answer', answer: { status: value.status, headers: marked, body } };
-    }
-    // What the first handler threw, for those who waited on it.
-    return status === 'COMPLETED' && !(value instanceof Error)
-      ? this.#problem('CORRUPT_RECORD')
-      : { kind: 'throw', error: value };
-  }
-
-  async #refused(error: IdempotencyError, key: string, place: RecordPlace): Promise<Reply> {
+  /** When to come again. Nothing is read for it: a refusal costs the store no more than a replay does. */
+  #hintFor({ error, record }: Extract<Answer<never>, { kind: 'refused' }>): ProblemDetails {
     const { code } = error;
-    if (code === 'LIMITED')
-      return this.#problem(code, { retryAfterSeconds: Math.ceil(retryAfterOf(error) / 1_000) });
+    if (code === 'LIMITED') return { retryAfterSeconds: Math.ceil(retryAfterOf(error) / 1_000) };
     if (code === 'CONCURRENT_REQUEST' || code === 'IDEMPOTENCY_TIMEOUT')
-      return this.#problem(code, { retryAfterSeconds: await this.#secondsToLeaseEnd(key, place) });
-    if (code === 'STORE_UNAVAILABLE' || code === 'LEASE_LOST' || code === 'RECORD_TOO_NEW')
-      return this.#problem(code, { retryAfterSeconds: LEAST_RETRY_SECONDS });
-    return this.#problem(code);
+      return { retryAfterSeconds: retryAfterSeconds(record, this.settings.policy.leaseMs) };
+    return problemFacts(code, {}).retryable ? { retryAfterSeconds: LEAST_RETRY_SECONDS } : {};
   }
 
-  /** A hint for the client: how long the first request holds the key if it never says another word. */
-  async #secondsToLeaseEnd(key: string, place: RecordPlace): Promise<number> {
-    const { policy, rule, given } = this.settings;
-    const record = await this.#adapter.get(key, { ...place, prefix: given.prefix }).catch(() => undefined);
-    if (record?.status !== 'IN_PROGRESS') return LEAST_RETRY_SECONDS;
-    const retentionMs = rule === 'retry' ? policy.ttlMs : IN_DOUBT_RETENTION_MS;
-    const remainingMs = Math.min(record.expiresAt - retentionMs - Date.now(), policy.leaseMs);
-    return Math.max(LEAST_RETRY_SECONDS, Math.ceil(remainingMs / 1_000));
+  #replayed(answer: SavedAnswer & Answered, origin: string | undefined): Answered {
+    const headers = { ...headersFor(answer, origin), [this.settings.profile.replayedHeader]: 'true' };
+    return { status: answer.status, headers, body: answer.body };
   }
 
-  #problem(code: ProblemCode, more: { detail?: string; retryAfterSeconds?: number } = {}): Reply {
-    return { kind: 'answer', answer: problem(code, { docs: this.settings.given.docs, ...more }) };
+  #problem({ code, ...details }: Extract<Found, { kind: 'problem' }>): Answered {
+    const { profile, docs, problem } = this.settings.given;
+    try {
+      return answerTo(code, details, { profile, docs, problem });
+    } catch (error) {
+      this.settings.warn(`problem("${code}") threw ${messageOf(error)}: its default is answered`, { error });
+      return answerTo(code, details, { profile, docs });
+    }
   }
+
+  /** A function that fails here must not make an error of a replay. */
+  async #ownHeaders({ asked }: Facts<Req>): Promise<Record<string, string | readonly string[]>> {
+    try {
+      const own = (await this.settings.given.headers?.(...asked())) ?? {};
+      return Object.fromEntries(
+        Object.entries(own).map(([name, value]) => [name.toLowerCase(), String(value)]),
+      );
+    } catch (error) {
+      this.settings.warn(`headers() threw ${messageOf(error)}: the answer goes without them`, { error });
+      return {};
+    }
+  }
+}
+
+function foundValue(value: unknown, status: string, key: string): Found {
+  if (isSavedAnswer(value)) {
+    const { body, headers = {} } = value;
+    if (body === undefined) {
+      const detail = `The request under this key was processed and answered with status ${value.status}; the answer's body was too large to be kept.`;
+      return { kind: 'problem', code: 'RESULT_UNAVAILABLE', detail, key };
+    }
+    return { kind: 'replay', answer: { ...value, headers, body }, key };
+  }
+  // What the first handler threw, for those who waited on it.
+  if (status !== 'COMPLETED' || value instanceof Error) return { kind: 'throw', error: value };
+  return { kind: 'problem', code: 'CORRUPT_RECORD', key };
 }
 
 function reconciled(found: ReconciledRequest): Outcome<SavedAnswer> | 'run' {
@@ -273,7 +256,7 @@ function reconciled(found: ReconciledRequest): Outcome<SavedAnswer> | 'run' {
 }
 
 /** The size of the body as the request names it. */
-function bytesOf(facts: Facts): number | undefined {
+function bytesOf(facts: Facts<never>): number | undefined {
   const bytes = Number(facts.header('content-length') ?? NaN);
   return Number.isSafeInteger(bytes) && bytes >= 0 ? bytes : undefined;
 }

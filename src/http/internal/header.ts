@@ -16,17 +16,19 @@ const BARE = /^[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]+$/;
  * The key in an `Idempotency-Key` header: a Structured Field string (RFC 8941), or the bare form. Both forms of one
  * text are one key.
  */
-export function parseKeyHeader(value: string, allowBare: boolean): ParsedKey {
+export function parseKeyHeader(value: string, allowBare: boolean, maxLength = Infinity): ParsedKey {
   const quoted = STRING_ITEM.exec(value)?.[1];
-  if (quoted !== undefined) return checked(quoted.replaceAll(/\\(["\\])/g, '$1'));
-  if (allowBare && BARE.test(value)) return checked(value);
+  if (quoted !== undefined) return checkedKey(quoted.replaceAll(/\\(["\\])/g, '$1'), maxLength);
+  if (allowBare && BARE.test(value)) return checkedKey(value, maxLength);
   const form = allowBare
     ? 'a string in double quotes (RFC 8941), or one without spaces'
     : 'a string in double quotes (RFC 8941)';
   return { fault: `it is not ${form}` };
 }
 
-function checked(text: string): ParsedKey {
+/** A key, or what the client is told about it. */
+export function checkedKey(text: string, maxLength = Infinity): ParsedKey {
+  if (text.length > maxLength) return { fault: `it is longer than ${maxLength} characters` };
   try {
     return { key: checkKey(text) };
   } catch (error) {

@@ -3,6 +3,7 @@ import type { Attempt } from '../../core/attempt.js';
 import type { Exchange, Facts } from './exchange.js';
 import { parsedBody } from './node/body.js';
 import { checkAnswer, writeAnswer } from './node/answer.js';
+import { toldError } from './told-errors.js';
 import { NodeRecording } from './node/recording.js';
 
 /** What an adapter for Node's HTTP server brings, beside the request. */
@@ -36,10 +37,10 @@ export async function serveNode<Req extends object>(
   const { res } = node;
   let recording: NodeRecording | undefined;
   try {
-    const reply = await exchange.answer(request, factsOf(node), (attempt) => {
+    const reply = await exchange.answer(request, factsOf(request, node), (attempt) => {
       recording = new NodeRecording(res, attempt, exchange.settings);
       node.next(attempt);
-      return recording.ended;
+      return recording.ended.then((handled) => ({ ...toldError(res), ...handled }));
     });
     if (recording)
       return reply.kind === 'own'
@@ -64,7 +65,10 @@ export async function serveNode<Req extends object>(
   }
 }
 
-function factsOf({ raw, res, body, bodyRemedy, url, route, scopeHint }: NodeExchange): Facts {
+function factsOf<Req>(
+  request: Req,
+  { raw, res, body, bodyRemedy, url, route, scopeHint }: NodeExchange,
+): Facts<Req> {
   const at = url.indexOf('?');
   const path = at < 0 ? url : url.slice(0, at);
   return {
@@ -73,9 +77,11 @@ function factsOf({ raw, res, body, bodyRemedy, url, route, scopeHint }: NodeExch
     query: at < 0 ? '' : url.slice(at),
     route: route ?? path,
     header(name) {
-      const value = raw.headers[name];
-      return Array.isArray(value) ? value.join(', ') : value;
+      return oneOf(raw.headers[name]);
     },
+    host: () => raw.headers.host ?? oneOf(raw.headers[':authority']),
+    asked: () => [request],
+    mark: (name, value) => void res.setHeader(name, value),
     body: () => parsedBody(raw, body, bodyRemedy),
     scopeHint,
     comesOnce: true,
@@ -85,3 +91,6 @@ function factsOf({ raw, res, body, bodyRemedy, url, route, scopeHint }: NodeExch
     },
   };
 }
+
+const oneOf = (value: string | string[] | undefined): string | undefined =>
+  Array.isArray(value) ? value.join(', ') : value;

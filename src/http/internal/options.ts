@@ -1,9 +1,10 @@
 import type { Adapter } from '../../adapter.js';
 import type { Idempotency, IdempotencyOptions } from '../../api.js';
-import type { Attempt } from '../../core/attempt.js';
 import {
   ANY,
   BOOLEAN,
+  choice,
+  COUNT,
   DURATION,
   FUNCTION,
   inherit,
@@ -28,110 +29,22 @@ import {
   resolvePolicy,
   SCOPE,
   type CommonOptions,
-  type Duration,
-  type FailureVerdict,
   type RunPolicy,
 } from '../../core/options.js';
 import type { AbandonedRule } from '../../core/record.js';
-import type { LeaseStore } from '../../core/store.js';
 import { adapterOf, createIdempotency } from '../../idempotency.js';
 import { KEYS_IN_LOGS, warnThrough } from '../../logging.js';
 import { headerFilter, NEVER_REPLAYED } from './answer.js';
+import type { HttpOptions } from './http-options.js';
+import { profileOf, PROFILES, type Profile } from './profile.js';
 
-/** A function of the request, which may be annotated with the framework's own, richer type. */
-type OfRequest<Req, Result> = { ask(request: Req): Result }['ask'];
-
-/** An answer that a reconcile function gives in the place of the handler's. */
-export interface ReconciledAnswer {
-  status: number;
-  headers?: Record<string, string>;
-  /** @default '' */
-  body?: string | Uint8Array;
-}
-/** What `ttlOf` is told of an answer. */
-export interface RememberedAnswer {
-  readonly status: number;
-  /** Those that are replayed, in lower case. */
-  readonly headers: Readonly<Record<string, unknown>>;
-}
-/** What a reconcile function found out: let the handler run, or this is the answer. */
-export type ReconciledRequest = 'run' | ReconciledAnswer;
-
-/** What an HTTP adapter takes, beside the options that mean the same in every face. */
-export interface HttpOptions<Req> extends CommonOptions {
-  /** Where the records are; or give `idempotency`. */
-  store?: LeaseStore;
-  /**
-   * What `createIdempotency` made: its store, its events, and its options as defaults. Its `scope` holds as well as the one
-   * given here. Its `remember`, which is about failures, is refused, unless one is given here, which is about answers. Its
-   * `name` is not used: a record belongs to a route.
-   */
-  idempotency?: Idempotency;
-  /**
-   * Whose keys these are: a name for the caller (a user, an API key; a number is a safe integer), since otherwise whoever
-   * guesses a key reads another's answer; or the word `'shared'`. A request without a name is refused with 403. Stored as a
-   * hash. Where `idempotency` has a scope, the tenant's, callers are told apart within it: both are part of what is stored,
-   * and `'shared'` means shared by all callers of that tenant.
-   */
-  scope: 'shared' | OfRequest<Req, CallerName | Promise<CallerName>>;
-  /** Whether a request without a key is refused with 400; else it runs unprotected. @default true */
-  required?: boolean;
-  /** GET, HEAD, OPTIONS and TRACE can't be among them. @default ['POST', 'PATCH'] */
-  methods?: readonly string[];
-  /** @default 'Idempotency-Key' */
-  header?: string;
-  /** Whether a key without quotes is taken, as Stripe's clients send it. @default true */
-  bareKeys?: boolean;
-  /** `true` lets a request through unprotected. @default none */
-  skip?: OfRequest<Req, boolean | Promise<boolean>>;
-  /**
-   * The full path of the route, mount point included, that the record belongs to.
-   * @default the route's pattern where the framework tells it, else the path
-   */
-  route?: OfRequest<Req, string>;
-  /** What must be equal in a retry, in the place of path, query and body; nothing is refused. @default none */
-  fingerprint?: OfRequest<Req, unknown>;
-  /**
-   * Which answers are remembered: `true` or `false` by status, or a verdict; undefined leaves it to the default.
-   * @default those below 500 but for 408, 409, 425 and 429
-   */
-  remember?: (status: number) => boolean | FailureVerdict | undefined;
-  /**
-   * How long an answer that is remembered is kept: shorter for refusals, say. Undefined leaves it to `ttl`.
-   * @default `ttl` for all
-   */
-  ttlOf?: (answer: RememberedAnswer) => Duration | undefined;
-  /** After a crash: run it again, refuse with IN_DOUBT, or ask the provider under the new lease. @default 'retry' */
-  onAbandoned?:
-    'retry' | 'block' | ((attempt: Attempt, request: Req) => ReconciledRequest | Promise<ReconciledRequest>);
-  /** Headers that are replayed besides those that describe the body. @default [] */
-  replayHeaders?: readonly string[];
-  /** A larger body is passed through and not kept; a duplicate is told so with 409. @default 1048576 (1 MiB) */
-  maxBodyBytes?: number;
-  /**
-   * How long the handler may still answer when somebody else has answered 408 or 5xx in its place, a timer in front for
-   * example. Until then its key is held; after it, nobody can say what came of it. Express and Fastify only. @default '1m'
-   */
-  lateAnswer?: Duration;
-  /** Your page about these problems: their `type` is this and `#CODE`. @default none: 'about:blank' */
-  docs?: string;
-  /** Stands first in every address. Two services on one Redis need two. @default 'idempotency' */
-  prefix?: string;
-  /** Whether `'shared'` is refused where `idempotency` has no scope either. @default false, or what instance or store say */
-  requireScope?: boolean;
-  /** Any subset of debug, info, warn, error; only with `store`. @default warnings go to process.emitWarning */
-  logger?: IdempotencyOptions['logger'];
-  /**
-   * Whether a call is let in, asked before each one; only with `store`. `false`, or in how many milliseconds to come again,
-   * refuses it with 429 and `Retry-After`. @default all are let in
-   */
-  admit?: IdempotencyOptions['admit'];
-  /** Only with `store`: what is recorded of errors, and `redact`, which is also given answers. @default see CodecOptions */
-  codec?: IdempotencyOptions['codec'];
-  /** Only with `store`: how keys stand in warnings. @default 'plain' */
-  keysInLogs?: IdempotencyOptions['keysInLogs'];
-}
-type CallerName = string | number | null | undefined;
+export type {
+  HttpOptions,
+  ReconciledAnswer,
+  ReconciledRequest,
+  RememberAnswer,
+  RememberFacts,
+} from './http-options.js';
 
 /** {@link HttpOptions}, checked. */
 export interface HttpSettings<Req> {
@@ -140,7 +53,9 @@ export interface HttpSettings<Req> {
   readonly adapter: Adapter;
   readonly policy: RunPolicy;
   readonly rule: AbandonedRule;
-  readonly given: HttpOptions<Req>;
+  readonly given: HttpOptions<Req, unknown[]>;
+  readonly profile: Profile;
+  readonly maxRequestBytes: number;
   readonly methods: ReadonlySet<string>;
   /** Lower case. */
   readonly header: string;
@@ -159,7 +74,9 @@ export const HTTP_OPTIONS = {
   required: BOOLEAN,
   methods: { check: checkMethods },
   header: { check: (value, option) => checkTokens(option, [value])[0] },
+  key: FUNCTION,
   bareKeys: BOOLEAN,
+  host: { check: checkHost },
   skip: FUNCTION,
   route: FUNCTION,
   fingerprint: { ...FUNCTION, refusesUndefined: 'INVALID_OPTIONS' },
@@ -169,13 +86,17 @@ export const HTTP_OPTIONS = {
   replayHeaders: { check: checkReplayHeaders },
   maxBodyBytes: { check: (value, option) => parseCount(option, value, 0) },
   lateAnswer: DURATION,
+  maxRequestBytes: COUNT,
+  profile: choice(...Object.keys(PROFILES)),
+  problem: FUNCTION,
+  headers: FUNCTION,
   docs: { check: checkText },
   prefix: PREFIX,
   logger: OBJECT,
   admit: ADMIT,
   codec: OBJECT,
   keysInLogs: KEYS_IN_LOGS,
-} satisfies OptionTable<HttpOptions<never>>;
+} satisfies OptionTable<HttpOptions<never, never>>;
 
 /** What becomes of the options of `idempotency`. */
 export const HTTP_INHERITANCE = {
@@ -201,6 +122,7 @@ const NEVER_PROTECTED = ['GET', 'HEAD', 'OPTIONS', 'TRACE'];
 const TOKEN = /^[!#$%&'*+\-.^_`|~A-Za-z0-9]+$/;
 const DEFAULT_METHODS = ['POST', 'PATCH'];
 const DEFAULT_MAX_BODY_BYTES = 1024 * 1024;
+const DEFAULT_MAX_REQUEST_BYTES = 1024 * 1024;
 const DEFAULT_LATE_ANSWER_MS = 60_000;
 
 /**
@@ -208,14 +130,17 @@ const DEFAULT_LATE_ANSWER_MS = 60_000;
  * @param where whose options these are, for messages
  * @throws UsageError INVALID_OPTIONS
  */
-export function readHttpOptions<Req>(where: string, given: Partial<HttpOptions<Req>>): ReadOptions<Req> {
+export function readHttpOptions<Req>(
+  where: string,
+  given: Partial<HttpOptions<Req, unknown[]>>,
+): ReadOptions<Req> {
   const notes: string[] = [];
-  const table: OptionTable<Partial<HttpOptions<Req>>> = HTTP_OPTIONS;
+  const table: OptionTable<Partial<HttpOptions<Req, unknown[]>>> = HTTP_OPTIONS;
   return { options: readOptions(where, table, given, (note) => notes.push(note)), notes };
 }
 
 export interface ReadOptions<Req> {
-  readonly options: Partial<HttpOptions<Req>>;
+  readonly options: Partial<HttpOptions<Req, unknown[]>>;
   /** What is to be said about options that are probably not meant so. */
   readonly notes: readonly string[];
 }
@@ -226,7 +151,7 @@ export function httpSettings<Req>(where: string, { options, notes }: ReadOptions
   if (scope === undefined) return checkScopeOption(scope);
   const adapter = engineOf(options);
   const { given } = adapter;
-  const settled: HttpOptions<Req> = inherit(where, HTTP_INHERITANCE, given, { ...options, scope });
+  const settled: HttpOptions<Req, unknown[]> = inherit(where, HTTP_INHERITANCE, given, { ...options, scope });
   const {
     header = 'Idempotency-Key',
     methods = DEFAULT_METHODS,
@@ -245,14 +170,21 @@ export function httpSettings<Req>(where: string, { options, notes }: ReadOptions
     header: header.toLowerCase(),
     keepsHeader: headerFilter(settled.replayHeaders ?? []),
     maxBodyBytes,
-    // It was parsed with the other options.
-    lateAnswerMs: Number(settled.lateAnswer ?? DEFAULT_LATE_ANSWER_MS),
+    maxRequestBytes: settled.maxRequestBytes ?? DEFAULT_MAX_REQUEST_BYTES,
+    profile: profileOf(settled.profile),
+    lateAnswerMs: settled.lateAnswer === undefined ? DEFAULT_LATE_ANSWER_MS : (settled.lateAnswer as number),
     warn: warnThrough(given.logger),
   };
 }
 
-function engineOf(options: Partial<HttpOptions<never>>): Adapter {
-  const { store, idempotency, logger, codec, keysInLogs, admit } = options;
+function engineOf({
+  store,
+  idempotency,
+  logger,
+  codec,
+  keysInLogs,
+  admit,
+}: Partial<HttpOptions<never, never>>): Adapter {
   if ((store === undefined) === (idempotency === undefined))
     throw invalid('give either store or idempotency');
   const own = {
@@ -281,6 +213,13 @@ function checkScopeOption<Result>(scope: unknown): Result {
   throw invalid(
     `scope is ${show(scope)}: give a function that names the caller of a request (whoever guesses a key would read ` +
       `another caller's answer), or 'shared' where all callers are one`,
+  );
+}
+
+function checkHost(value: unknown, option: string): unknown {
+  if (typeof value === 'boolean' || typeof value === 'function') return value;
+  throw invalid(
+    `${option} is ${show(value)}: give true, false, or a function that names the host of a request`,
   );
 }
 

@@ -1,8 +1,9 @@
 import type { ErrorCode } from '../../core/errors.js';
-import type { Answered } from './answer.js';
 
 interface ProblemKind {
   readonly status: number;
+  /** The same request may do better later, under the same key. */
+  readonly retryable?: true;
   readonly title: string;
   readonly detail: string;
 }
@@ -19,6 +20,17 @@ const PROBLEMS = {
     status: 400,
     title: 'The idempotency key is malformed',
     detail: 'The idempotency key cannot be read',
+  },
+  IDEMPOTENCY_BODY_INVALID: {
+    status: 400,
+    title: 'The body of the request cannot be read',
+    detail: 'The body is not what its content type says. Nothing was processed.',
+  },
+  IDEMPOTENCY_BODY_UNSUPPORTED: {
+    status: 415,
+    title: 'The type of the body is not supported',
+    detail:
+      'A retry is told from another request by its body, and a body of this type is not read here. Nothing was processed.',
   },
   IDEMPOTENCY_SCOPE_MISSING: {
     status: 403,
@@ -38,11 +50,13 @@ const PROBLEMS = {
   },
   LIMITED: {
     status: 429,
+    retryable: true,
     title: 'Too many requests',
     detail: 'Nothing was processed: retry later, under the same key.',
   },
   CONCURRENT_REQUEST: {
     status: 409,
+    retryable: true,
     title: 'The first request is still being processed',
     detail: 'A request under this key is being processed right now: retry later, under the same key.',
   },
@@ -53,6 +67,7 @@ const PROBLEMS = {
   },
   IDEMPOTENCY_TIMEOUT: {
     status: 409,
+    retryable: true,
     title: 'The first request is still being processed',
     detail: 'A request under this key was waited for, and has not ended: retry later, under the same key.',
   },
@@ -70,16 +85,19 @@ const PROBLEMS = {
   },
   LEASE_LOST: {
     status: 503,
+    retryable: true,
     title: 'The outcome could not be recorded',
     detail: 'The request was interrupted, and its outcome is not known yet: retry under the same key.',
   },
   STORE_UNAVAILABLE: {
     status: 503,
+    retryable: true,
     title: 'Idempotency keys cannot be checked right now',
     detail: 'Nothing was processed: retry later, under the same key.',
   },
   RECORD_TOO_NEW: {
     status: 503,
+    retryable: true,
     title: 'The recorded answer cannot be read by this server',
     detail:
       'A newer server wrote the record of this key: nothing was processed; retry later, under the same key.',
@@ -101,38 +119,63 @@ const PROBLEMS = {
   },
 } as const satisfies Record<ErrorCode | `IDEMPOTENCY_${string}`, ProblemKind>;
 export type ProblemCode = keyof typeof PROBLEMS;
+export const PROBLEM_CODES = Object.keys(PROBLEMS) as readonly ProblemCode[];
 
-/** For a problem without a documentation link: about:blank goes with the name of the status. */
+/** Where each code is explained: a problem's link is this and `#CODE`. */
+export const ERRORS_PAGE = 'https://github.com/twiceshy/twiceshy/blob/main/docs/errors.md';
+/** The `type` of a problem without a link. */
+const NO_LINK = 'about:blank';
+
+/** For a problem without a link: about:blank goes with the name of the status. */
 const STATUS_NAMES: Readonly<Record<number, string>> = {
   400: 'Bad Request',
   403: 'Forbidden',
   409: 'Conflict',
   413: 'Content Too Large',
+  415: 'Unsupported Media Type',
   422: 'Unprocessable Content',
   429: 'Too Many Requests',
   500: 'Internal Server Error',
   503: 'Service Unavailable',
 };
 
-interface ProblemDetails {
-  /** The documentation of all problems; the code is appended as the fragment. */
-  readonly docs: string | undefined;
-  readonly detail?: string | undefined;
+/** What there is to say about a problem, before it is put into a body. */
+export interface ProblemFacts {
+  readonly code: ProblemCode;
+  readonly status: number;
+  readonly title: string;
+  readonly detail: string;
+  /** Leads to what the code means. */
+  readonly link: string;
+  /** Whether the same request may do better later, under the same key. */
+  readonly retryable: boolean;
+  /** When the client is to ask again; what `Retry-After` says. */
   readonly retryAfterSeconds?: number | undefined;
+  /** The key of the request, where it has a readable one. */
+  readonly key?: string | undefined;
 }
 
-/** An `application/problem+json` answer (RFC 9457) with a stable `code`. */
-export function problem(code: ProblemCode, { docs, detail, retryAfterSeconds }: ProblemDetails): Answered {
+export interface ProblemDetails {
+  /** The page that explains all problems; the code is appended as the fragment. @default {@link ERRORS_PAGE} */
+  readonly docs?: string | undefined;
+  readonly detail?: string | undefined;
+  readonly retryAfterSeconds?: number | undefined;
+  readonly key?: string | undefined;
+}
+
+export function problemFacts(code: ProblemCode, details: ProblemDetails): ProblemFacts {
+  const { docs = ERRORS_PAGE, detail, retryAfterSeconds, key } = details;
   const kind: ProblemKind = PROBLEMS[code];
   const { status } = kind;
-  const body = JSON.stringify({
-    type: docs === undefined ? 'about:blank' : `${docs}#${code}`,
-    title: docs === undefined ? STATUS_NAMES[status] : kind.title,
-    status,
-    detail: detail === undefined ? kind.detail : detail,
+  const hasLink = docs !== NO_LINK;
+  return {
     code,
-  });
-  const headers = { 'content-type': 'application/problem+json', 'cache-control': 'no-store' };
-  if (retryAfterSeconds === undefined) return { status, headers, body };
-  return { status, headers: { ...headers, 'retry-after': String(retryAfterSeconds) }, body };
+    status,
+    title: (hasLink ? undefined : STATUS_NAMES[status]) ?? kind.title,
+    detail: detail ?? kind.detail,
+    link: hasLink ? `${docs}#${code}` : docs,
+    retryable: kind.retryable === true,
+    retryAfterSeconds,
+    key,
+  };
 }

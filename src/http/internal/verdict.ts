@@ -1,44 +1,40 @@
-import { ignoreRejection, messageOf, parseDuration, show } from '../../core/check.js';
-import type { FailureVerdict } from '../../core/options.js';
-import { failureOutcome, isVerdict, unjudgedFailure, type Outcome } from '../../core/outcome.js';
+import { ignoreRejection, messageOf, parseDuration } from '../../core/check.js';
+import { askLater, failureOutcome, judged, type Outcome } from '../../core/outcome.js';
 import type { Handled, SavedAnswer } from './answer.js';
 import type { HttpSettings } from './options.js';
 
-/** Answers that say "not now": they are no outcome of the operation. */
-const NOT_NOW: readonly number[] = [408, 409, 425, 429];
+/** Answers that say "not now", or "not with these credentials": they are no outcome of the operation. */
+const NOT_NOW: readonly number[] = [401, 407, 408, 409, 425, 429];
+/** What stands for the status of an error that the framework has not answered yet. */
+const THROWN_STATUS = 500;
 
 type Settings = Pick<HttpSettings<never>, 'rule' | 'warn'> & {
   readonly given: Pick<HttpSettings<never>['given'], 'remember' | 'ttlOf'>;
 };
 
 /** What is recorded of what a handler came to. */
-export function outcomeOf(handled: Handled, settings: Settings): Outcome<SavedAnswer> {
-  const { rule } = settings;
+export async function outcomeOf(
+  handled: Handled,
+  settings: Settings,
+): Promise<Outcome<SavedAnswer>> {
+  const { rule, given } = settings;
+  const { remember } = given;
   if ('unclear' in handled) return failureOutcome('unknown', handled.unclear);
-  // Nobody can say what an error left behind: where that matters, the rule says so.
-  if ('error' in handled) return unjudgedFailure(rule, handled.error);
-  const { answer } = handled;
-  const said = isRemembered(answer.status, settings);
-  if (said === true || said === 'final')
-    return { kind: 'completed', value: answer, retentionMs: retentionOf(answer, settings) };
-  if (said !== false) return failureOutcome(said, answer);
-  return unjudgedFailure(answer.status < 500 ? 'retry' : rule, answer);
+  const answer = 'answer' in handled ? handled.answer : undefined;
+  const status = answer?.status ?? THROWN_STATUS;
+  const { said, fault } = remember ? await askLater(() => remember(status, handled)) : NOTHING;
+  const isFinal = said === undefined ? isOutcome(status) : said === true || said === 'final';
+  const outcome: Outcome<SavedAnswer> =
+    answer && isFinal
+      ? { kind: 'completed', value: answer, retentionMs: retentionOf(answer, settings) }
+      : // Nobody can say what an error of the server left behind: where that matters, the rule says so.
+        judged(said, answer ?? (handled as { error: unknown }).error, status < 500 ? 'retry' : rule);
+  return fault === undefined ? outcome : { ...outcome, fault };
 }
 
-/** A predicate that throws, or whose answer means nothing, leaves it to the default: it must not undo a charge. */
-function isRemembered(status: number, { given, warn }: Settings): boolean | FailureVerdict {
-  const byDefault = status < 500 && !NOT_NOW.includes(status);
-  let said: unknown;
-  try {
-    said = given.remember?.(status);
-  } catch (error) {
-    warn(`remember(${status}) threw ${show(error)}: it counts as if it had said nothing`, { error });
-  }
-  if (typeof said === 'boolean' || isVerdict(said)) return said;
-  if (said !== undefined)
-    warn(`remember(${status}) answered ${show(said)}, which is no verdict and counts as nothing`);
-  return byDefault;
-}
+const NOTHING = { said: undefined, fault: undefined };
+
+const isOutcome = (status: number): boolean => status < 500 && !NOT_NOW.includes(status);
 
 /** What `ttlOf` says; where it throws, or says nothing that is a duration, the ttl holds: a charge must not be undone. */
 function retentionOf({ status, headers }: SavedAnswer, { given, warn }: Settings): number | undefined {

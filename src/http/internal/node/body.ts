@@ -1,19 +1,24 @@
 import type { IncomingMessage } from 'node:http';
 import { UsageError } from '../../../core/errors.js';
+import { BodyRefused } from '../body-refused.js';
 
 /**
  * The parsed body of a request of Node's HTTP server; undefined when it has none.
- * @throws UsageError INVALID_OPTIONS when there is a body and nobody has parsed it: nothing would be compared
+ * @throws UsageError INVALID_OPTIONS when there is JSON and nobody has parsed it: the app lacks a parser
+ * @throws BodyRefused when it is of another type that nobody parses, since a client alone may send that
  */
 export function parsedBody(raw: IncomingMessage, body: unknown, remedy: string): unknown {
   const isAnnounced = announcesBody(raw);
   // Some parsers leave {} where there is no body, and for what they do not parse.
   const isNothing = body === undefined || body === null || isEmptyObject(body);
   if (!isAnnounced && isNothing) return undefined;
-  if (isMultipart(raw.headers['content-type'])) throw unknownBody('is multipart');
+  if (isMultipart(raw.headers['content-type'])) throw unsupportedBody('is multipart');
   const isUnread = isEmptyObject(body) && isAnnounced && !raw.readableDidRead;
-  if (body === undefined || isUnread) throw unknownBody(`was not parsed: ${remedy}`);
-  return body;
+  if (body !== undefined && !isUnread) return body;
+  const what = `was not parsed: ${remedy}`;
+  throw /^application\/json\b/i.test(raw.headers['content-type'] ?? '')
+    ? unknownBody(what)
+    : unsupportedBody(what);
 }
 
 /**
@@ -31,12 +36,13 @@ export function isMultipart(contentType: string | null | undefined): boolean {
   return /^multipart\//i.test(contentType ?? '');
 }
 
-export function unknownBody(what: string): UsageError {
-  return new UsageError(
-    'INVALID_OPTIONS',
-    `the request's body ${what}. A retry is told from another request by its body: give fingerprint(request) to say what counts instead`,
-  );
-}
+export const unknownBody = (what: string): UsageError => new UsageError('INVALID_OPTIONS', aboutBody(what));
+
+export const unsupportedBody = (what: string): BodyRefused =>
+  new BodyRefused('IDEMPOTENCY_BODY_UNSUPPORTED', aboutBody(what));
+
+const aboutBody = (what: string): string =>
+  `the request's body ${what}. A retry is told from another request by its body: give fingerprint(request) to say what counts instead`;
 
 function isEmptyObject(value: unknown): boolean {
   return typeof value === 'object' && value !== null && Object.keys(value).length === 0;

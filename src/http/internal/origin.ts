@@ -1,0 +1,19 @@
+import type { SavedAnswer } from './answer.js';
+
+const PREFIX = 'access-control-';
+export const isCorsHeader = (name: string): boolean => name.startsWith(PREFIX);
+
+/** The answer with the Origin that it was given to, where that matters: its CORS headers are for this Origin alone. */
+export function forOrigin(answer: SavedAnswer, origin: string | undefined): SavedAnswer {
+  if (origin === undefined || !Object.keys(answer.headers).some(isCorsHeader)) return answer;
+  return { ...answer, origin };
+}
+
+/** The recorded headers that a replay to this Origin may carry. */
+export function headersFor(
+  { headers, origin: first }: Pick<SavedAnswer, 'headers' | 'origin'>,
+  origin: string | undefined,
+): SavedAnswer['headers'] {
+  if (first === origin) return headers;
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => !isCorsHeader(name)));
+}
