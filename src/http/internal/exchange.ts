@@ -256,7 +256,7 @@ function reconciled(found: ReconciledRequest): Outcome<SavedAnswer> | 'run' {
 }
 
 /** The size of the body as the request names it. */
-function bytesOf(facts: Facts<never>): number | undefined {
+function bytesOf(facts: Pick<Facts<never>, 'header'>): number | undefined {
   const bytes = Number(facts.header('content-length') ?? NaN);
   return Number.isSafeInteger(bytes) && bytes >= 0 ? bytes : undefined;
 }
