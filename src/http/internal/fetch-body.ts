@@ -82,7 +82,7 @@ export class FetchBody<Req extends Request> {
     if (!request.body) return new Uint8Array();
     if (request.bodyUsed) throw unknownBody('was read before the handler');
     if (Number(request.headers.get('content-length')) > maxBytes) throw tooLong(maxBytes);
-    const reader = request.clone().body!.getReader();
+    const reader = request.clone().body!.getReader() as ReadableStreamDefaultReader<Uint8Array>;
     const chunks: Uint8Array[] = [];
     for (let size = 0; ;) {
       const { done, value } = await reader.read();

@@ -72,7 +72,7 @@ async function keyOf<Req>(settings: HttpSettings<Req>, facts: Facts<Req>): Promi
   const { given, header, profile } = settings;
   const told: unknown = given.key ? await given.key(...facts.asked()) : undefined;
   if (!isNothing(told)) {
-    const text = Number.isSafeInteger(told) ? String(told as number) : told;
+    const text = Number.isSafeInteger(told) ? String(told) : told;
     const parsed =
       typeof text === 'string' ? checkedKey(text, profile.maxKeyLength) : { fault: 'it is no text' };
     return 'fault' in parsed ? { fault: `The key of the request cannot be used: ${parsed.fault}.` } : parsed;
