@@ -26,7 +26,7 @@ describe.each(Object.entries(FACES))('%s', (label, face) => {
   test('a scope that is a number is refused, but for safe integers that HTTP gives', async () => {
     for (const number of [7.5, NaN, Infinity, 2 ** 53, 10n, ...(face.form.scope === 'function' ? [] : [7])]) {
       const scope = face.form.scope === 'value' ? number : () => number;
-      const seen = await observe(face, { [where]: { scope } });
+      const seen = await observe(face, { inner: { scope } });
       expect(seen).toMatchObject({ error: { code: 'INVALID_OPTIONS' }, runs: 0, claimed: undefined });
     }
   });
