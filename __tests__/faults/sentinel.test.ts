@@ -27,8 +27,8 @@ describe('waitForReplicas', () => {
     const there = async (key: string) => group.replicas[0]!.admin.get(placeOf(key).address);
     for (let i = 0; i < 200; i++) {
       const key = `held-${i}`;
-      await idempotency.run(key, async () => expect(await there(key)).toMatch(/^1P/));
-      expect(await there(key)).toMatch(/^1C/);
+      await idempotency.run(key, async () => expect(await there(key)).toMatch(/^2P/));
+      expect(await there(key)).toMatch(/^2C/);
     }
     await idempotency.close();
     await store.close();
@@ -141,7 +141,7 @@ describe('Sentinel', () => {
         const values = await Promise.all(
           group.replicas.map(({ admin }) => admin.get(placeOf('during').address)),
         );
-        return values.every((value) => value?.startsWith('1P'));
+        return values.every((value) => value?.startsWith('2P'));
       });
       await group.master.kill();
       await until('a replica is promoted', async () => (await group.masterPort()) !== group.master.port);

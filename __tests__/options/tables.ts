@@ -7,7 +7,7 @@ import { CONSUMER_OPTIONS } from '../../src/queue/internal/options.js';
 import { DYNAMODB_OPTIONS } from '../../src/stores/dynamodb.js';
 import { MEMORY_OPTIONS } from '../../src/stores/internal/memory-options.js';
 import { REDIS_OPTIONS } from '../../src/stores/internal/redis-options.js';
-import { KEY_VALUE_OPTIONS } from '../../src/stores/keyvalue.js';
+import { KEY_VALUE_OPTIONS } from '../../src/stores/internal/keyvalue-options.js';
 import { POSTGRES_OPTIONS } from '../../src/stores/postgres.js';
 import { TASK_OPTIONS } from '../../src/task/options.js';
 import { CONTRACT_OPTIONS } from '../../src/testing/options.js';

@@ -42,7 +42,9 @@ describe('the tarball', () => {
         name,
         clients: [],
       });
-      expect({ name, any: code.match(/.*\bany\b.*/g) ?? [] }).toEqual({ name, any: [] });
+      // The word may stand in a text, such as the title of a problem.
+      const withoutTexts = code.replace(/"(?:[^"\\\n]|\\.)*"/g, '""');
+      expect({ name, any: withoutTexts.match(/.*\bany\b.*/g) ?? [] }).toEqual({ name, any: [] });
     }
   });
 });

@@ -1,4 +1,4 @@
-import { BOOLEAN, FUNCTION, invalid, readOptions, type OptionTable } from '../core/check.js';
+import { invalid, readOptions } from '../core/check.js';
 import { StoreError } from '../core/errors.js';
 import type { Lease, RecordedStep, StoreKey, StoredRecord } from '../core/record.js';
 import {
@@ -10,6 +10,7 @@ import {
   type Replacement,
   type Settlement,
 } from '../core/store.js';
+import { KEY_VALUE_OPTIONS, type KeyValueStoreOptions } from './internal/keyvalue-options.js';
 import { fromRecord, toKeyValueError, toRecord, type KeyValueRecord } from './internal/keyvalue-record.js';
 import { isFirstOfClass, sharedOf, type Shared, type Written } from './internal/keyvalue-shared.js';
 import type { Kept } from './internal/kept.js';
@@ -18,21 +19,7 @@ import { momentAt, present, recordOf, unreadable, type Moment, type Move } from 
 
 export type { IdempotencyStore, SimpleRecord } from '../core/store.js';
 
-export interface KeyValueStoreOptions {
-  /**
-   * Told that the store is atomic within this process only, each time one is made. A function that does nothing says that
-   * you know.
-   * @default process.emitWarning, once for each class of store
-   */
-  onWarning?: (message: string) => void;
-  /** Whether every run on this store must say whose key it is: one without a `scope` is INVALID_OPTIONS. @default false */
-  requireScope?: boolean;
-}
-
-export const KEY_VALUE_OPTIONS = {
-  onWarning: FUNCTION,
-  requireScope: BOOLEAN,
-} satisfies OptionTable<KeyValueStoreOptions>;
+export type { KeyValueStoreOptions } from './internal/keyvalue-options.js';
 
 interface Found {
   readonly raw: unknown;

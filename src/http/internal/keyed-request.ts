@@ -1,7 +1,7 @@
 import { isNothing, show } from '../../core/check.js';
 import { UsageError } from '../../core/errors.js';
 import { checkScope, recordOf, type RecordPlace } from './address.js';
-import type { Facts } from './exchange.js';
+import type { Facts } from './facts.js';
 import { checkedKey, parseKeyHeader, type ParsedKey } from './header.js';
 import type { HttpSettings } from './options.js';
 import type { ProblemCode } from './problem.js';
@@ -35,14 +35,27 @@ export async function readRequest<Req>(
   if (!found) return given.required === false ? 'pass' : { problem: 'IDEMPOTENCY_KEY_MISSING' };
   if ('fault' in found) return { problem: 'IDEMPOTENCY_KEY_INVALID', detail: found.fault };
   const { key } = found;
+  const located = await locate(settings, facts);
+  if ('problem' in located) return { ...located, key };
+  const payload = await payloadOf(settings, facts);
+  if (payload !== undefined) return { key, payload, ...located };
+  const detail = 'The request lacks what a retry of it would be recognised by.';
+  return { problem: 'IDEMPOTENCY_KEY_INVALID', detail, key };
+}
+
+/** Whose key it is, of which route, and of which host. */
+async function locate<Req>(
+  settings: HttpSettings<Req>,
+  facts: Facts<Req>,
+): Promise<Pick<Keyed, 'caller' | 'place'> | Unkeyed> {
+  const { given } = settings;
   const scope = given.scope === 'shared' ? undefined : checkScope(await given.scope(...facts.asked()));
-  if (scope === undefined && given.scope !== 'shared') return { problem: 'IDEMPOTENCY_SCOPE_MISSING', key };
+  if (scope === undefined && given.scope !== 'shared') return { problem: 'IDEMPOTENCY_SCOPE_MISSING' };
   const host = given.host ? await hostOf(given.host, facts) : undefined;
   if (given.host && isNothing(host)) {
     return {
       problem: 'IDEMPOTENCY_KEY_INVALID',
       detail: 'The request does not say which host it is for.',
-      key,
     };
   }
   const byDefault = settings.profile.keysBelongToPath ? facts.path : facts.route;
@@ -54,10 +67,7 @@ export async function readRequest<Req>(
     ...(tenant !== undefined && { tenant }),
     ...(host !== undefined && { host }),
   });
-  const payload = await payloadOf(settings, facts);
-  if (payload !== undefined) return { key, caller: scope, place, payload };
-  const detail = 'The request lacks what a retry of it would be recognised by.';
-  return { problem: 'IDEMPOTENCY_KEY_INVALID', detail, key };
+  return { caller: scope, place };
 }
 
 /** Only `true` and `false` mean something: a text such as `'false'`, from a header, would switch the protection off. */

@@ -62,7 +62,7 @@ export class RedisConnection {
     this.#options = options;
     if (options.client) {
       this.#client = requireScripting(options.client);
-      this.#client.on('ready', redrawTokens);
+      redrawTokensOf(this.#client);
     }
     if (options.replicas) this.#replicated = new ReplicatedCalls(options.replicas);
   }
@@ -309,4 +309,13 @@ export async function closeClient(client: RedisClient, timeoutMs: number): Promi
     socket?.destroy();
   }
   clearTimeout(timer);
+}
+
+const watched = new WeakSet<RedisClient>();
+
+/** Owner tokens are drawn anew whenever an injected client has connected; many stores may share one client. */
+function redrawTokensOf(client: RedisClient): void {
+  if (watched.has(client)) return;
+  watched.add(client);
+  client.on('ready', redrawTokens);
 }
