@@ -1,7 +1,8 @@
-import { Exchange, type Facts } from './internal/exchange.js';
+import { Exchange } from './internal/exchange.js';
 import { isBodiless, type Answered } from './internal/answer.js';
 import { FetchBody } from './internal/fetch-body.js';
 import { FetchRecording } from './internal/fetch-recording.js';
+import type { Facts } from './internal/keyed-request.js';
 import { httpSettings, readHttpOptions, type HttpOptions } from './internal/options.js';
 
 export { recordOf } from './internal/address.js';

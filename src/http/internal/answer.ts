@@ -1,14 +1,10 @@
-import { isCorsHeader } from './origin.js';
+import { isCorsHeader, type OfOrigin } from './origin.js';
 
 /** An HTTP answer as it is recorded and replayed. */
-export interface SavedAnswer {
+export interface SavedAnswer extends OfOrigin {
   readonly status: number;
-  /** Lower-case names. */
-  readonly headers: Readonly<Record<string, string | readonly string[]>>;
   /** Text where the bytes are UTF-8, which is readable in the store; undefined when it was too large to keep. */
   readonly body: string | Uint8Array | undefined;
-  /** The Origin that the first request named, where the answer has CORS headers. */
-  readonly origin?: string;
 }
 
 /** An answer that we write ourselves: a replay, or a problem. */
