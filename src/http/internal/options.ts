@@ -128,7 +128,7 @@ const DEFAULT_LATE_ANSWER_MS = 60_000;
 /**
  * The options, checked but for what depends on others: those of a route stand over those of an app.
  * @param where whose options these are, for messages
- * @throws UsageError INVALID_OPTIONS
+ * @throws UsageError INVALID_OPTIONS, INVALID_KEY for a `key` that is undefined
  */
 export function readHttpOptions<Req>(
   where: string,
