@@ -22,7 +22,7 @@ const PRESENT: Readonly<Record<string, (name: string) => object>> = {
     ),
 };
 const NOTHING = [undefined, null, ''];
-const IDENTITY = ['scope', 'prefix', 'payload', 'fingerprint', 'key'];
+const IDENTITY = ['scope', 'prefix', 'payload', 'fingerprint', 'key', 'host'];
 
 const codeOf = (name: string) => (name === 'key' ? 'INVALID_KEY' : 'INVALID_OPTIONS');
 const hasRun = ({ runs, claimed }: Seen) => runs > 0 || claimed !== undefined;
@@ -59,7 +59,9 @@ describe.each(Object.entries(FACES))('%s', (_, face) => {
   const answers = functions.flatMap((name) => NOTHING.map((nothing) => [name, nothing] as const));
   if (answers.length > 0) {
     test.each(answers)('the function %s gives %j', async (name, nothing) => {
-      const seen = await observe(face, { inner: { [name]: () => nothing } });
+      // Where `key` of HTTP gives nothing the header counts, so that there is none either.
+      const headers = isHttp(face) && name === 'key' ? { headers: {} } : {};
+      const seen = await observe(face, { inner: { [name]: () => nothing }, ...headers });
       // A client alone can bring that about in HTTP, where it is an answer.
       if (isHttp(face)) expect(seen.answer).toMatchObject({ status: name === 'scope' ? 403 : 400 });
       else expect(seen).toMatchObject({ error: { code: codeOf(name) } });
@@ -77,6 +79,7 @@ test('a task takes an undefined prefix, as the plain recipe does', async () => {
 
 function takes({ form }: Face, name: string, what: 'value' | 'function'): boolean {
   if (name === 'prefix') return what === 'value';
+  if (name === 'host') return what === 'function';
   const of = form[name === 'fingerprint' ? 'payload' : (name as keyof typeof form)];
   return of === what || of === 'both';
 }

@@ -166,6 +166,15 @@ export const EFFECTS: Readonly<Record<string, Effect>> = {
     see: ({ settled }) => settled?.payload,
   },
   maxBodyBytes: { values: () => [1, 1_000], see: ({ settled }) => settled?.payload },
+  host: {
+    values: () => [() => 'a.example', () => 'b.example'],
+    see: ({ place }) => place?.address,
+  },
+  // Both are asked where something is answered in the handler's place: a replay, or a problem.
+  headers: { values: functions(), times: 2, see: told },
+  problem: { values: functions(), headers: {}, see: told },
+  profile: { values: () => ['ietf', 'acp'], headers: {}, see: ({ answer }) => answer },
+  maxRequestBytes: { values: () => [1, 1_000], see: ({ answer }) => answer },
   ttlOf: { values: () => [() => '1h', () => '2h'], see: ({ settled }) => settled?.retentionMs },
   admit: { values: () => [() => true, () => false], see: ({ runs }) => runs },
   docs: { values: () => ['https://a', 'https://b'], headers: {}, see: ({ answer }) => answer },
@@ -180,8 +189,19 @@ export const UNSEEN: Readonly<Record<string, string>> = {
   'a task: redis': 'it connects to a server: task/setup.test.ts',
   'idempotentProcessor(): retryDelay': 'the job goes by its own backoff',
   'consumeIdempotently(): retryDelay': 'how long a message is held back: queue/amqp.test.ts',
+  ...ofFaces(['expressIdempotency()', 'fastifyIdempotency()', 'a route of Fastify'], {
+    lateAnswer: 'it takes an answer in the place of the handler: http/outside-answers.test.ts',
+    maxRequestBytes: 'their parsers have limits of their own',
+  }),
+  'fetchIdempotency(): lateAnswer': 'under fetch, nobody can answer in the place of the handler',
   'sqsBatchHandler(): retryDelay': 'SQS decides when a message comes again',
 };
+
+function ofFaces(labels: readonly string[], reasons: Record<string, string>): Record<string, string> {
+  return Object.fromEntries(
+    labels.flatMap((label) => Object.entries(reasons).map(([name, why]) => [`${label}: ${name}`, why])),
+  );
+}
 
 /** Makes a call, and looks at it. */
 export async function observe(

@@ -115,7 +115,7 @@ async function askFetch(call: Call): Promise<unknown> {
     return new Response(body, { status, headers: HANDLED });
   });
   return again(call, async () => {
-    const request = new Request('http://x/orders', { method: 'POST', headers: call.headers, body: 'b' });
+    const request = new Request('http://x/orders', { method: 'POST', headers: call.headers, body: 'body' });
     return seenOf(await serve(request));
   });
 }
@@ -276,7 +276,7 @@ const HTTP = {
   own: optionTables['HTTP adapters'] as unknown as Table,
   outer: optionTables['createIdempotency()'],
   inheritance: HTTP_INHERITANCE,
-  form: { key: 'value', scope: 'function', payload: 'function' },
+  form: { key: 'function', scope: 'function', payload: 'function' },
 } as const;
 const CONSUMER = {
   own: optionTables.consumers,

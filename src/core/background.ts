@@ -1,4 +1,4 @@
-import { Backlog, type Errand, type Settling, type Withdrawal } from './backlog.js';
+import { Backlog, type Errand, type ErrandOwner, type Settling, type Withdrawal } from './backlog.js';
 import { isUnreadable, type IdempotencyError } from './errors.js';
 import type { EventDetail, EventName, Events } from './events.js';
 import type { RunPolicy } from './options.js';
@@ -11,7 +11,7 @@ import { monotonicMs, unrefTimeout } from './timers.js';
  * the store's {@link Backlog}, with that of the store's other engines, as plain data: an outage may last, and whatever a
  * closure holds would be kept for as long.
  */
-export class Background {
+export class Background implements ErrandOwner {
   /** Called when an outcome was recorded after all, or never can be. */
   onSettled: ((key: StoreKey, token: string) => void) | undefined;
   readonly #backlog: Backlog;
@@ -78,18 +78,15 @@ export class Background {
     });
   }
 
-  /** A withdrawal has undone nothing, and will be said again. */
   saysAgain(): void {
     this.#seconds++;
   }
 
-  /** The backlog is done with it. */
   ended(errand: Errand, answer: boolean): void {
     if (errand.kind === 'settling') this.#emit(answer ? 'recorded-late' : 'superseded', errand);
     this.#over(errand);
   }
 
-  /** The backlog tells it no more: it is of no use any longer, or can't be told. */
   gaveUp(errand: Errand, error: IdempotencyError): void {
     if (errand.kind === 'settling') {
       this.#emit('store-error', errand, { error });

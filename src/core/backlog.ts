@@ -1,4 +1,3 @@
-import type { Background } from './background.js';
 import { callStore } from './calls.js';
 import { isUnreadable, StoreError, toStoreError, type IdempotencyError } from './errors.js';
 import { MAX_UNRECORDED_BYTES, MAX_WITHDRAWALS } from './options.js';
@@ -6,8 +5,18 @@ import type { Lease, StoreKey } from './record.js';
 import type { LeaseStore, Settlement } from './store.js';
 import { monotonicMs, unrefTimeout } from './timers.js';
 
+/** Who is told what became of an errand. */
+export interface ErrandOwner {
+  /** A withdrawal has undone nothing, and will be said again. */
+  saysAgain(): void;
+  /** The backlog is done with it. */
+  ended(errand: Errand, answer: boolean): void;
+  /** The backlog tells it no more: it is of no use any longer, or can't be told. */
+  gaveUp(errand: Errand, error: IdempotencyError): void;
+}
+
 interface OfErrand {
-  readonly owner: Background;
+  readonly owner: ErrandOwner;
   readonly key: StoreKey;
   /** The deadline of each try. */
   readonly timeoutMs: number;

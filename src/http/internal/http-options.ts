@@ -56,14 +56,16 @@ export interface HttpOptions<Req, Rest extends unknown[] = []> extends CommonOpt
   header?: string;
   /**
    * The key, where it stands elsewhere than in the header: a webhook has its event's id in the body. Where it answers nothing
-   * (undefined, null, an empty text), the header counts. What is no key is refused with 400. @default none: the header
+   * (undefined, null, an empty text), the header counts. What is no key is refused with 400. The
+   * option itself is left out or is a function: undefined is refused with INVALID_KEY. @default none: the header
    */
   key?: OfRequest<Req, Rest, CallerName>;
   /** Whether a key in the header is taken without quotes, as Stripe's clients send it. @default true; false under `profile: 'ietf'` */
   bareKeys?: boolean;
   /**
    * Whether keys of one host are unknown to the others: `true` for the `Host` of the request, or a function that names the
-   * host, where a proxy in front has replaced it. A request without a host is refused with 400. @default false
+   * host, where a proxy in front has replaced it. A request without a host is refused with 400.
+   * Undefined is refused with INVALID_OPTIONS: hosts would share their keys unnoticed. @default false
    */
   host?: boolean | OfRequest<Req, Rest, string | null | undefined>;
   /** `true` lets a request through unprotected. @default none */

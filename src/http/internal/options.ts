@@ -74,9 +74,9 @@ export const HTTP_OPTIONS = {
   required: BOOLEAN,
   methods: { check: checkMethods },
   header: { check: (value, option) => checkTokens(option, [value])[0] },
-  key: FUNCTION,
+  key: { ...FUNCTION, refusesUndefined: 'INVALID_KEY' },
   bareKeys: BOOLEAN,
-  host: { check: checkHost },
+  host: { check: checkHost, refusesUndefined: 'INVALID_OPTIONS' },
   skip: FUNCTION,
   route: FUNCTION,
   fingerprint: { ...FUNCTION, refusesUndefined: 'INVALID_OPTIONS' },
@@ -128,7 +128,7 @@ const DEFAULT_LATE_ANSWER_MS = 60_000;
 /**
  * The options, checked but for what depends on others: those of a route stand over those of an app.
  * @param where whose options these are, for messages
- * @throws UsageError INVALID_OPTIONS
+ * @throws UsageError INVALID_OPTIONS, INVALID_KEY for a `key` that is undefined
  */
 export function readHttpOptions<Req>(
   where: string,
