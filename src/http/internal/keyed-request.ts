@@ -45,19 +45,28 @@ export async function readRequest<Req>(
       key,
     };
   }
-  const byDefault = settings.profile.keysBelongToPath ? facts.path : facts.route;
-  const tenant = settings.adapter.given.scope;
-  const place = recordOf({
+  const place = await placeOf(settings, facts, { scope, host });
+  const payload = await payloadOf(settings, facts);
+  if (payload !== undefined) return { key, caller: scope, place, payload };
+  const detail = 'The request lacks what a retry of it would be recognised by.';
+  return { problem: 'IDEMPOTENCY_KEY_INVALID', detail, key };
+}
+
+/** Where the record of the request is. */
+async function placeOf<Req>(
+  { given, profile, adapter }: HttpSettings<Req>,
+  facts: Facts<Req>,
+  { scope, host }: Record<'scope' | 'host', string | undefined>,
+): Promise<RecordPlace> {
+  const byDefault = profile.keysBelongToPath ? facts.path : facts.route;
+  const tenant = adapter.given.scope;
+  return recordOf({
     method: facts.method,
     route: given.route ? await given.route(...facts.asked()) : byDefault,
     ...(scope !== undefined && { scope }),
     ...(tenant !== undefined && { tenant }),
     ...(host !== undefined && { host }),
   });
-  const payload = await payloadOf(settings, facts);
-  if (payload !== undefined) return { key, caller: scope, place, payload };
-  const detail = 'The request lacks what a retry of it would be recognised by.';
-  return { problem: 'IDEMPOTENCY_KEY_INVALID', detail, key };
 }
 
 /** Only `true` and `false` mean something: a text such as `'false'`, from a header, would switch the protection off. */
