@@ -54,14 +54,16 @@ describe('Fastify 5, with us and without us', () => {
   });
 
   test.each(NAMES)('%s', async (name) => {
-    for (const form of FORMS) {
+    const inEachForm = FORMS.map(async (form) => {
       const [bare, ours] = await Promise.all([
         exchange(portOf(app), form, asking('bare', name, 'k')),
         exchange(portOf(app), form, asking('with', name, `k${sent++}`)),
       ]);
       expect({ form, got: asBare(ours) }).toEqual({ form, got: bare });
-    }
-    await expectReplay(portOf(app), asking('with', name, `k${sent++}`));
+    });
+    await Promise.all(inEachForm);
+    const setAnew = FASTIFY_CASES[name]!.isHijacked ? ['access-control-allow-origin'] : [];
+    await expectReplay(portOf(app), asking('with', name, `k${sent++}`), setAnew);
   });
 });
 

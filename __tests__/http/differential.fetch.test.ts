@@ -47,13 +47,14 @@ describe("fetch on Node's server, with us and without us", () => {
   afterAll(() => server.stop());
 
   test.each(EXACT)('%s', async (name) => {
-    for (const form of FORMS) {
+    const inEachForm = FORMS.map(async (form) => {
       const [bare, ours] = await Promise.all([
         exchange(server.port, form, asking('bare', name, 'k')),
         exchange(server.port, form, asking('with', name, `k${sent++}`)),
       ]);
       expect({ form, got: ours }).toEqual({ form, got: bare });
-    }
+    });
+    await Promise.all(inEachForm);
     await expectReplay(server.port, asking('with', name, `k${sent++}`));
   });
 });

@@ -10,9 +10,14 @@ import {
   recordOf,
   type ExpressIdempotency,
   type RecordPlace,
+  type RememberedAnswer,
 } from '../../src/http/express.js';
-import { fastifyIdempotency } from '../../src/http/fastify.js';
-import { fetchIdempotency, type FetchIdempotency } from '../../src/http/fetch.js';
+import { fastifyIdempotency, type RememberedAnswer as FastifyRemembered } from '../../src/http/fastify.js';
+import {
+  fetchIdempotency,
+  type FetchIdempotency,
+  type RememberedAnswer as FetchRemembered,
+} from '../../src/http/fetch.js';
 import { createIdempotency } from '../../src/idempotency.js';
 import { InMemoryStore } from '../../src/stores/memory.js';
 import { typed } from './same.js';
@@ -130,3 +135,11 @@ export function onFetch(): void {
 }
 
 typed<RecordPlace>()(recordOf({ method: 'POST', route: '/orders', scope: 7 }));
+
+// What `ttlOf` is told has a name in every face, so that the function can stand apart from the options.
+const ttlOf = ({ status }: RememberedAnswer) => (status < 400 ? '24h' : '1h');
+expressIdempotency({ store, scope: 'shared', ttlOf });
+const ttlOfFastify: (answer: FastifyRemembered) => string | undefined = ttlOf;
+const ttlOfFetch: (answer: FetchRemembered) => string | undefined = ttlOf;
+fetchIdempotency({ store, scope: 'shared', ttlOf: ttlOfFetch });
+void ttlOfFastify;

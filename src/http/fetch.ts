@@ -7,7 +7,13 @@ import { httpSettings, readHttpOptions, type HttpOptions } from './internal/opti
 
 export { recordOf } from './internal/address.js';
 export type { RecordPlace } from './internal/address.js';
-export type { HttpOptions, ReconciledAnswer, ReconciledRequest, RememberFacts } from './internal/options.js';
+export type {
+  HttpOptions,
+  ReconciledAnswer,
+  ReconciledRequest,
+  RememberedAnswer,
+  RememberFacts,
+} from './internal/options.js';
 export type { ProblemFacts } from './internal/problem.js';
 export { problemFor } from './internal/problem-for.js';
 export type { ProblemAnswer } from './internal/problem-for.js';

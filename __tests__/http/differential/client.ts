@@ -110,8 +110,15 @@ function isReplayed(name: string): boolean {
   return keeps(name) && !['cache-control', 'content-encoding'].includes(name);
 }
 
-/** In which ways a replay is not the first answer, but for those that are documented; its body is decoded. */
-export function differences(first: Told, replay: Told): string[] {
+/** Node 20 breaks a file name beyond ASCII where it knows the length before: each such character becomes `ý`. */
+const isMended = (name: string, first: string, replay = ''): boolean =>
+  name === 'content-disposition' && replay.replaceAll(/[\u0080-\u00ff]/g, 'ý') === first;
+
+/**
+ * In which ways a replay is not the first answer, but for those that are documented; its body is decoded.
+ * @param setAnew what a replay may gain: headers that a plugin in front sets, and that the handler left out of its answer
+ */
+export function differences(first: Told, replay: Told, setAnew: readonly string[] = []): string[] {
   const found: string[] = [];
   if (first.status !== replay.status) found.push(`status ${first.status} -> ${replay.status}`);
   if (first.body !== replay.body)
@@ -120,11 +127,12 @@ export function differences(first: Told, replay: Told): string[] {
   for (const [name, value] of Object.entries(first.headers)) {
     // Some servers say what type no bytes have.
     if (name === 'content-type' && first.body === '') continue;
-    if (isReplayed(name) && replay.headers[name] !== value)
+    if (isReplayed(name) && replay.headers[name] !== value && !isMended(name, value, replay.headers[name]))
       found.push(`${value} -> ${replay.headers[name] ?? 'nothing'}`);
   }
   for (const [name, value] of Object.entries(replay.headers)) {
-    if (isReplayed(name) && first.headers[name] === undefined) found.push(`added ${value}`);
+    if (isReplayed(name) && first.headers[name] === undefined && !setAnew.includes(name))
+      found.push(`added ${value}`);
   }
   const isPrivate = /no-store|private/.test(replay.headers['cache-control'] ?? '');
   const isSame = replay.headers['cache-control'] === first.headers['cache-control'];
@@ -134,13 +142,13 @@ export function differences(first: Told, replay: Told): string[] {
 }
 
 /** The second answer under a key is the first one, but for what is documented; or the handler ran again. */
-export async function expectReplay(port: number, asked: Asked): Promise<void> {
+export async function expectReplay(port: number, asked: Asked, setAnew?: readonly string[]): Promise<void> {
   const [first, again] = [await ask(port, asked).catch(broken), await ask(port, asked).catch(broken)];
   const isRemembered = first.status > 0 && first.status < 500 && first.status !== 429;
   const wasProtected = again.headers['idempotency-replayed'] !== undefined;
   // What no client can read is well-formed when it is replayed.
   if (first.status === 0 && again.status > 0) return;
-  if (isRemembered && wasProtected) expect(differences(first, again)).toEqual([]);
+  if (isRemembered && wasProtected) expect(differences(first, again, setAnew)).toEqual([]);
   // Not remembered, or answered before us: the second one ran as the first one did.
   else expect({ ...again, headers: undefined }).toEqual({ ...first, headers: undefined });
 }

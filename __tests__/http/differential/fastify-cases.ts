@@ -8,8 +8,8 @@ export interface FastifyCase {
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
   readonly schema?: object;
-  /** It stands on Node's response of HTTP/1 itself. */
-  readonly isNode?: boolean;
+  /** The handler answers on Node's response itself, and so leaves out what plugins set on Fastify's reply. */
+  readonly isHijacked?: boolean;
 }
 
 const later = () => new Promise<void>((resolve) => setImmediate(resolve));
@@ -68,11 +68,9 @@ const OWN: Readonly<Record<string, FastifyCase['handler']>> = {
     return reply.send(textStream('data: 1\n\n', 'data: 2\n\n'));
   },
   trailers: async (_, reply) => {
-    reply.trailer('x-sum', ((
-      _reply: unknown,
-      _payload: unknown,
-      done: (error: null, value: string) => void,
-    ) => done(null, '4')) as never);
+    reply.trailer('x-sum', (_reply: unknown, _payload: unknown, done: (error: null, value: string) => void) =>
+      done(null, '4'),
+    );
     return reply.send('body');
   },
   'an error that is thrown': async () => {
@@ -105,10 +103,6 @@ const OWN: Readonly<Record<string, FastifyCase['handler']>> = {
   'a later send': (_, reply) => void setImmediate(() => void reply.send('later')),
   'its own serializer': async (_, reply) => reply.serializer(() => '[x]').send({ a: 1 }),
   'the parsed body': async (request) => ({ body: request.body }),
-  'a hijacked reply': (_, reply) => {
-    reply.hijack();
-    reply.raw.writeHead(202, { 'X-A': 'b' }).end('x');
-  },
   'a reply that is destroyed': (_, reply) => void reply.raw.destroy(),
 };
 
@@ -149,6 +143,13 @@ const SPECIAL: Readonly<Record<string, FastifyCase>> = {
     body: MULTIPART,
   },
   'an upload that nobody reads': { handler: async () => ({}), headers: upload, body: MULTIPART },
+  'a hijacked reply': {
+    isHijacked: true,
+    handler: (_, reply) => {
+      reply.hijack();
+      reply.raw.writeHead(202, { 'X-A': 'b' }).end('x');
+    },
+  },
   'a cross-origin request': { handler: async () => ({}), headers: { Origin: 'http://a.example' } },
 };
 
@@ -160,7 +161,7 @@ export const FASTIFY_CASES: Readonly<Record<string, FastifyCase>> = {
     Object.entries(NODE_HANDLERS).map(([name, handler]): [string, FastifyCase] => [
       `Node: ${name}`,
       {
-        isNode: true,
+        isHijacked: true,
         handler: (request, reply) => {
           reply.hijack();
           return handler(request.raw, reply.raw);

@@ -174,6 +174,10 @@ export const NODE_HANDLERS: Readonly<Record<string, NodeHandler>> = {
   },
   'a pipe of texts': (_, res) => Readable.from(['a', 'b', 'ü']).pipe(res),
   'a pipe of bytes': (_, res) => Readable.from([Buffer.of(1), Buffer.of(2, 3)]).pipe(res),
+  'a file name beyond ASCII': (_, res) => {
+    res.setHeader('Content-Disposition', 'attachment; filename="Rechnung ä.pdf"');
+    Readable.from(['pdf']).pipe(res);
+  },
   'a pipeline': (_, res) => pipeline(Readable.from(['first,', 'second,', 'third']), res),
   'a pipeline with a length': (_, res) => {
     res.setHeader('Content-Length', 19);

@@ -61,7 +61,7 @@ function protectedOf({ options: own }: Route, options: SiteOptions) {
     optionsFor<Request>(
       { ...options, ...own },
       (request, name) => request.headers.get(name) ?? undefined,
-      (request) => request.json() as Promise<unknown>,
+      (request) => request.json(),
     ),
   );
 }

@@ -58,7 +58,7 @@ function escape(unit: string): string {
 export function checkScope(given: unknown): string | undefined {
   if (given === undefined || given === null || given === '') return undefined;
   // Beyond the safe integers, two callers may have one number.
-  const text = Number.isSafeInteger(given) ? String(given) : given;
+  const text = typeof given === 'number' && Number.isSafeInteger(given) ? String(given) : given;
   if (typeof text !== 'string')
     throw new UsageError(
       'INVALID_OPTIONS',

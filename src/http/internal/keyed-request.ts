@@ -58,16 +58,24 @@ async function locate<Req>(
       detail: 'The request does not say which host it is for.',
     };
   }
-  const byDefault = settings.profile.keysBelongToPath ? facts.path : facts.route;
-  const tenant = settings.adapter.given.scope;
-  const place = recordOf({
+  return { caller: scope, place: await placeOf(settings, facts, { scope, host }) };
+}
+
+/** Where the record of the request is. */
+async function placeOf<Req>(
+  { given, profile, adapter }: HttpSettings<Req>,
+  facts: Facts<Req>,
+  { scope, host }: Record<'scope' | 'host', string | undefined>,
+): Promise<RecordPlace> {
+  const byDefault = profile.keysBelongToPath ? facts.path : facts.route;
+  const tenant = adapter.given.scope;
+  return recordOf({
     method: facts.method,
     route: given.route ? await given.route(...facts.asked()) : byDefault,
     ...(scope !== undefined && { scope }),
     ...(tenant !== undefined && { tenant }),
     ...(host !== undefined && { host }),
   });
-  return { caller: scope, place };
 }
 
 /** Only `true` and `false` mean something: a text such as `'false'`, from a header, would switch the protection off. */

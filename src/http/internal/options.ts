@@ -43,6 +43,7 @@ export type {
   ReconciledAnswer,
   ReconciledRequest,
   RememberAnswer,
+  RememberedAnswer,
   RememberFacts,
 } from './http-options.js';
 

@@ -18,10 +18,15 @@ export function checkAnswer({ status, headers }: Answered): void {
 /** Writes an answer of ours. */
 export function writeAnswer(res: ServerResponse, { status, headers, body }: Answered): void {
   res.statusCode = status;
-  for (const [name, value] of Object.entries(headers)) res.setHeader(name, value);
   // A length may be there already, of another body, from a handler that failed.
-  if (isBodiless(status)) res.removeHeader('content-length');
-  else res.setHeader('content-length', Buffer.byteLength(body));
-  if (isBodiless(status) || body.length === 0) res.end();
-  else res.end(body);
+  res.removeHeader('content-length');
+  for (const [name, value] of Object.entries(headers)) res.setHeader(name, value);
+  if (isBodiless(status)) return void res.end();
+  // Given as bytes, since Node writes the head in UTF-8 where a text follows. The head is written before the body, with the
+  // length as its last header, since Node breaks a `Content-Disposition` beyond ASCII that comes after the length.
+  const bytes = Buffer.from(body);
+  res.setHeader('content-length', bytes.length);
+  res.writeHead(status);
+  if (bytes.length === 0) res.end();
+  else res.end(bytes);
 }
