@@ -10,14 +10,14 @@ const kb = (bytes) => `${(bytes / KB).toFixed(2)} KB`;
 const MEASURED = [
   {
     what: 'core + task + Redis store (goal 15 KB)',
-    limit: 20.35 * KB,
+    limit: 26.45 * KB,
     entries: ['core/engine', 'core/events', 'core/background', 'task/middleware', 'stores/redis'],
     // Weighed by the next one.
     external: ['*/codec/index.js', '*/keys/index.js', '*/idempotency.js'],
   },
   {
     what: 'all that IdempotencyMiddleware imports: keys, codec and composition too',
-    limit: 26.85 * KB,
+    limit: 36.0 * KB,
     entries: ['defaults'],
     names: 'IdempotencyMiddleware, getIdempotencyMiddleware',
     external: [],

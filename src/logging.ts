@@ -64,7 +64,7 @@ export type KeysInLogs = 'plain' | 'hash';
 
 export const KEYS_IN_LOGS = choice('plain', 'hash');
 
-export function keyInLogs(key: string, mode: KeysInLogs = 'plain'): string {
+function keyInLogs(key: string, mode: KeysInLogs = 'plain'): string {
   return mode === 'hash' ? sha256Hex(key).slice(0, 16) : key;
 }
 

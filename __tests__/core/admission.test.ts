@@ -266,7 +266,7 @@ describe('ttlOf', () => {
     () => Promise.reject(new Error('async')),
   ])('%p is no duration: the ttl holds, with a warning', async (answer) => {
     const { lastsMs, warnings, status } = await send(() =>
-      typeof answer === 'function' ? answer() : answer,
+      typeof answer === 'function' ? (answer as () => unknown)() : answer,
     );
     expect(Math.round(lastsMs / 3_600_000)).toBe(24);
     expect([status, warnings]).toEqual([400, [expect.stringContaining('ttlOf')]]);

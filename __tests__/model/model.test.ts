@@ -83,7 +83,7 @@ describe('a step that is broken on purpose violates the property that it stands 
           const move = REAL.release(found, key, token, at);
           const { prior } = found ?? {};
           const isRestored = prior !== undefined && move.write?.token === prior.token;
-          return isRestored ? { ...move, write: { ...move.write!, fence: prior.fence } } : move;
+          return isRestored ? { ...move, write: { ...move.write, fence: prior.fence } } : move;
         },
       },
       { ...world(2, 'retry', { ticks: 2, failures: 2 }), isClockStopped: true },

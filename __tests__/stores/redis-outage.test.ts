@@ -64,9 +64,9 @@ describe('an outage, on a connection of our own', () => {
     await server.restart();
     await later(2_000);
     const sent = await scriptCalls();
-    console.log(
+    process.stdout.write(
       `outage: ${calls} refused calls keep ${keptMb.toFixed(1)} MB, ${(busy * 100).toFixed(1)} % of a core while idle; ` +
-        `${sent} scripts within two seconds of the return`,
+        `${sent} scripts within two seconds of the return\n`,
     );
     expect(keptMb).toBeLessThan(64);
     // 5 % is the aim; a busy machine of a test gets more.

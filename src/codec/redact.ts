@@ -17,7 +17,7 @@ export interface RedactFacts {
 export type Redact = (value: unknown, facts: RedactFacts) => unknown;
 
 /** The hook was of no help, so that nothing of the value is recorded. `cause` is what it threw. */
-export class RedactError extends Error {
+class RedactError extends Error {
   readonly path = 'redact';
 
   constructor(what: string, options?: ErrorOptions) {

@@ -24,7 +24,7 @@ export const invalid = (message: string, options?: ErrorOptions): UsageError =>
   new UsageError('INVALID_OPTIONS', message, options);
 
 /** A text without what stands before the last `@` of a URL, however it is written: a user name and a password. */
-export function withoutCredentials(text: string): string {
+function withoutCredentials(text: string): string {
   return text.replace(/(\b[a-z][a-z\d+.-]*:\/*)[^]*@/i, '$1***@');
 }
 
@@ -81,7 +81,7 @@ export function parseMs(option: string, value: unknown, least = 1, most = LONGES
   throw invalid(`${option} is ${show(value)}: give milliseconds as a number, from ${least} to ${most}`);
 }
 
-export function parseChoice<T extends string>(option: string, value: unknown, choices: readonly T[]): T {
+function parseChoice<T extends string>(option: string, value: unknown, choices: readonly T[]): T {
   for (const choice of choices) if (choice === value) return choice;
   throw invalid(`${option} is ${show(value)}: it is one of ${choices.map((c) => `"${c}"`).join(', ')}`);
 }

@@ -77,7 +77,7 @@ const HOUR_MS = 60 * MINUTE_MS;
 const DAY_MS = 24 * HOUR_MS;
 
 /** Every default, once. */
-export const DEFAULT_POLICY: RunPolicy = {
+const DEFAULT_POLICY: RunPolicy = {
   ttlMs: DAY_MS,
   leaseMs: 20 * SECOND_MS,
   maxHoldMs: 15 * MINUTE_MS,
@@ -115,7 +115,7 @@ const LEAST_PEPPER = 16;
 const SUSPICIOUS_TTL_SECONDS = 3_600_000;
 
 /** What is to be said about a ttl that was probably meant in the other unit. */
-export function suspectTtl(ttl: unknown, unit: 'milliseconds' | 'seconds'): string | undefined {
+function suspectTtl(ttl: unknown, unit: 'milliseconds' | 'seconds'): string | undefined {
   if (typeof ttl !== 'number') return undefined;
   if (unit === 'seconds') {
     if (ttl < SUSPICIOUS_TTL_SECONDS) return undefined;

@@ -110,7 +110,7 @@ export function judged(said: Said['said'], error: unknown, rule: AbandonedRule):
  * The outcome of a failure that nobody gave a verdict on. Under `retry` the next call runs again, but the failure is not
  * definite: a broken connection or a timeout hides whether the effect happened, so derived keys must stay as they are.
  */
-export function unjudgedFailure(rule: AbandonedRule, error: unknown): Failure {
+function unjudgedFailure(rule: AbandonedRule, error: unknown): Failure {
   return rule === 'retry' ? { kind: 'failed', error, final: false } : { kind: 'unknown', error };
 }
 
@@ -154,4 +154,4 @@ function heard(said: unknown): Said {
 const VERDICTS: readonly unknown[] = ['final', 'retryable', 'unknown', 'release'] satisfies FailureVerdict[];
 const ANSWERS = `it answers true, false, or one of ${VERDICTS.map((verdict) => `"${String(verdict)}"`).join(', ')}`;
 
-export const isVerdict = (value: unknown): value is FailureVerdict => VERDICTS.includes(value);
+const isVerdict = (value: unknown): value is FailureVerdict => VERDICTS.includes(value);

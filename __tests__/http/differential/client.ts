@@ -76,7 +76,7 @@ export interface Told {
 }
 
 /** One answer, taken apart. Rejects when the connection breaks. */
-export function ask(port: number, { path, headers = {}, body = '{"amount":5}' }: Asked): Promise<Told> {
+function ask(port: number, { path, headers = {}, body = '{"amount":5}' }: Asked): Promise<Told> {
   return new Promise((resolve, reject) => {
     const sent = request({
       ...{ port, path, host: '127.0.0.1', method: 'POST', agent: false },
@@ -118,7 +118,7 @@ const isMended = (name: string, first: string, replay = ''): boolean =>
  * In which ways a replay is not the first answer, but for those that are documented; its body is decoded.
  * @param setAnew what a replay may gain: headers that a plugin in front sets, and that the handler left out of its answer
  */
-export function differences(first: Told, replay: Told, setAnew: readonly string[] = []): string[] {
+function differences(first: Told, replay: Told, setAnew: readonly string[] = []): string[] {
   const found: string[] = [];
   if (first.status !== replay.status) found.push(`status ${first.status} -> ${replay.status}`);
   if (first.body !== replay.body)

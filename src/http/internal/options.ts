@@ -42,7 +42,6 @@ export type {
   HttpOptions,
   ReconciledAnswer,
   ReconciledRequest,
-  RememberAnswer,
   RememberedAnswer,
   RememberFacts,
 } from './http-options.js';
