@@ -1,4 +1,5 @@
-import { Exchange, type Facts } from './internal/exchange.js';
+import { Exchange } from './internal/exchange.js';
+import type { Facts } from './internal/keyed-request.js';
 import { isBodiless, type Answered } from './internal/answer.js';
 import { FetchBody } from './internal/fetch-body.js';
 import { FetchRecording } from './internal/fetch-recording.js';

@@ -1,5 +1,3 @@
-import { isCorsHeader } from './origin.js';
-
 /** An HTTP answer as it is recorded and replayed. */
 export interface SavedAnswer {
   readonly status: number;
@@ -63,6 +61,8 @@ export const NEVER_REPLAYED: readonly string[] = [
   ...['trailer', 'transfer-encoding', 'upgrade', 'content-length', 'date'],
   ...['idempotency-key', 'idempotency-replayed', 'idempotent-replayed'],
 ];
+
+export const isCorsHeader = (name: string): boolean => name.startsWith('access-control-');
 
 /** Which headers are recorded. @param more lower-case names besides the safe ones */
 export function headerFilter(more: readonly string[]): (name: string) => boolean {

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Attempt } from '../../core/attempt.js';
-import type { Exchange, Facts } from './exchange.js';
+import type { Exchange } from './exchange.js';
+import type { Facts } from './keyed-request.js';
 import { parsedBody } from './node/body.js';
 import { checkAnswer, writeAnswer } from './node/answer.js';
 import { toldError } from './told-errors.js';

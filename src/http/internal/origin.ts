@@ -1,7 +1,4 @@
-import type { SavedAnswer } from './answer.js';
-
-const PREFIX = 'access-control-';
-export const isCorsHeader = (name: string): boolean => name.startsWith(PREFIX);
+import { isCorsHeader, type SavedAnswer } from './answer.js';
 
 /** The answer with the Origin that it was given to, where that matters: its CORS headers are for this Origin alone. */
 export function forOrigin(answer: SavedAnswer, origin: string | undefined): SavedAnswer {
