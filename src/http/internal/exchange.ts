@@ -95,7 +95,12 @@ export class Exchange<Req extends object> {
     this.settings.warn(`scope() named no caller of ${method} ${route}: ${scopeHint}`);
   }
 
-  async #run(request: Req, facts: Facts<Req>, { key, caller, place, payload }: Keyed, work: Work): Promise<Found> {
+  async #run(
+    request: Req,
+    facts: Facts<Req>,
+    { key, caller, place, payload }: Keyed,
+    work: Work,
+  ): Promise<Found> {
     const { policy, rule, given, profile, where } = this.settings;
     const { onAbandoned } = given;
     const origin = facts.header('origin');

@@ -13,10 +13,7 @@ type Settings = Pick<HttpSettings<never>, 'rule' | 'warn'> & {
 };
 
 /** What is recorded of what a handler came to. */
-export async function outcomeOf(
-  handled: Handled,
-  settings: Settings,
-): Promise<Outcome<SavedAnswer>> {
+export async function outcomeOf(handled: Handled, settings: Settings): Promise<Outcome<SavedAnswer>> {
   const { rule, given } = settings;
   const { remember } = given;
   if ('unclear' in handled) return failureOutcome('unknown', handled.unclear);
