@@ -292,8 +292,9 @@ describe('setting up', () => {
   test.each([
     [undefined, { table }, /no send\(\)/],
     [{ get: () => null }, { table }, /no send\(\)/],
-    [{ send: () => null }, undefined, /name the table/],
-    [{ send: () => null }, { table: '' }, /name the table/],
+    [{ send: () => null }, undefined, /takes an options object/],
+    [{ send: () => null }, {}, /table/],
+    [{ send: () => null }, { table: '' }, /table is ""/],
     [{ send: () => null }, { table, clockMargin: 1 }, /no option "clockMargin"/],
     [{ send: () => null }, { table, clockMarginMs: -1 }, /clockMarginMs is -1/],
     [{ send: () => null }, { table, timeoutMs: Number.NaN }, /timeoutMs is NaN/],
