@@ -26,7 +26,7 @@ async function startPgBouncer(binary: string, server: string, mode: string): Pro
   const settings = [
     ...['[databases]', `* = host=${hostname} port=${behind} user=${username}`, '[pgbouncer]'],
     ...['listen_addr = 127.0.0.1', `listen_port = ${port}`, 'unix_socket_dir =', 'auth_type = any'],
-    ...[`pool_mode = ${mode}`, 'max_client_conn = 200', 'default_pool_size = 20'],
+    ...[`pool_mode = ${mode}`, 'max_client_conn = 200', 'default_pool_size = 45'],
     'server_check_delay = 0',
   ];
   const ini = join(folder, 'pgbouncer.ini');
@@ -95,7 +95,8 @@ if (found === undefined) {
     let pool: Pool;
     const pools: Pool[] = [];
     const newPool = (): Pool => {
-      const made = new Pool({ connectionString: bouncer!.url, max: 8 });
+      // In session mode a client holds one of the server's connections for as long as it is there, idle or not.
+      const made = new Pool({ connectionString: bouncer!.url, max: 8, idleTimeoutMillis: 500 });
       made.on('error', () => undefined);
       pools.push(made);
       return made;
