@@ -5,12 +5,14 @@ import type { Answer } from './outcome.js';
 import { LEFT, Patience, type TIMED_OUT } from './patience.js';
 import type { RunEnd } from './events.js';
 import { decide, type Awaited, type Decision } from './policy.js';
-import type { StoredRecord } from './record.js';
+import { identityOf, type StoredRecord } from './record.js';
 import { monotonicMs } from './timers.js';
 
 /** One call of `run`, with what it has learnt so far. */
 export class Caller<T> {
   readonly patience: Patience;
+  /** What it shares a flight by. */
+  readonly identity: string;
   readonly #startedMs = monotonicMs();
   /** How it met an attempt that it did not run itself; undefined when it met none, or only a settled record. */
   followed: 'joined' | 'waited' | undefined;
@@ -31,6 +33,7 @@ export class Caller<T> {
   visit: Visit | undefined;
 
   constructor(readonly op: Operation<T>) {
+    this.identity = identityOf(op.key);
     this.patience = new Patience(op.policy.waitTimeoutMs, op.signal);
   }
 

@@ -79,7 +79,7 @@ export class Engine {
   /** The beginning, and where whoever learnt that the key must be looked at again goes on. */
   #look<T>(caller: Caller<T>): Promise<Answer<T>> {
     if (caller.op.signal?.aborted) return Promise.resolve(this.#end(caller, caller.gaveUp(LEFT)));
-    const flight = this.#flights.get(identityOf(caller.op.key));
+    const flight = this.#flights.get(caller.identity);
     return flight ? this.#join(flight, caller) : this.#lead(caller);
   }
 
@@ -141,7 +141,7 @@ export class Engine {
       return this.#end(caller, { kind: 'refused', error });
     }
     const flight = new Flight();
-    this.#flights.set(identityOf(caller.op.key), flight);
+    this.#flights.set(caller.identity, flight);
     if (caller.known) return this.#watch(flight, caller, caller.known);
     for (;;) {
       const request = claimRequest(caller);
@@ -226,7 +226,7 @@ export class Engine {
     if (this.#running.size === 0) this.#onIdle?.();
     // A finished effect that the store does not know yet is answered from the table meanwhile (G7): by a flight of its own,
     // which holds the record and nothing of the call, since an outage may last.
-    const identity = identityOf(caller.op.key);
+    const { identity } = caller;
     if (end.isKept && end.record && this.#flights.get(identity) === flight)
       this.#flights.set(identity, Flight.of(sightOf(end.record())));
   }
@@ -253,8 +253,7 @@ export class Engine {
     flight.land(sight);
   }
 
-  #remove<T>(flight: Flight, caller: Caller<T>): void {
-    const identity = identityOf(caller.op.key);
+  #remove<T>(flight: Flight, { identity }: Caller<T>): void {
     if (this.#flights.get(identity) === flight) this.#flights.delete(identity);
   }
 

@@ -9,18 +9,7 @@ import { serveNode, type NodeExchange } from './internal/node.js';
 import { tellError } from './internal/told-errors.js';
 import { httpSettings, readHttpOptions, type HttpOptions, type ReadOptions } from './internal/options.js';
 
-export { recordOf } from './internal/address.js';
-export type { RecordPlace } from './internal/address.js';
-export type {
-  HttpOptions,
-  ReconciledAnswer,
-  ReconciledRequest,
-  RememberedAnswer,
-  RememberFacts,
-} from './internal/options.js';
-export type { ProblemFacts } from './internal/problem.js';
-export { problemFor } from './internal/problem-for.js';
-export type { ProblemAnswer } from './internal/problem-for.js';
+export * from './internal/shared-exports.js';
 
 declare module 'fastify' {
   interface FastifyRequest {

@@ -5,18 +5,7 @@ import { FetchBody } from './internal/fetch-body.js';
 import { FetchRecording } from './internal/fetch-recording.js';
 import { httpSettings, readHttpOptions, type HttpOptions } from './internal/options.js';
 
-export { recordOf } from './internal/address.js';
-export type { RecordPlace } from './internal/address.js';
-export type {
-  HttpOptions,
-  ReconciledAnswer,
-  ReconciledRequest,
-  RememberedAnswer,
-  RememberFacts,
-} from './internal/options.js';
-export type { ProblemFacts } from './internal/problem.js';
-export { problemFor } from './internal/problem-for.js';
-export type { ProblemAnswer } from './internal/problem-for.js';
+export * from './internal/shared-exports.js';
 
 /** Functions of the request may also take what the handler is given besides it: `scope: (request, context: Context) => ...`. */
 export type FetchIdempotencyOptions = HttpOptions<Request, unknown[]>;
