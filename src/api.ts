@@ -1,7 +1,7 @@
 /** What users of the neutral API give and get. */
 import type { CodecOptions } from './codec/index.js';
 import type { Admit } from './core/admission.js';
-import type { Attempt } from './core/attempt.js';
+import type { Attempt } from './core/attempt/attempt.js';
 import type { EventName, Listener, Stats } from './core/events.js';
 import type { Operation } from './core/operation.js';
 import type { CommonOptions, Remember } from './core/options.js';

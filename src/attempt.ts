@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import type { Attempt } from './core/attempt.js';
+import type { Attempt } from './core/attempt/attempt.js';
 import { identityOf, type StoreKey } from './core/record.js';
 import type { LeaseStore } from './core/store.js';
 

@@ -9,7 +9,7 @@ import {
   RUN_OPTIONS,
   type ForgetOptions,
 } from './checks.js';
-import type { Attempt } from './core/attempt.js';
+import type { Attempt } from './core/attempt/attempt.js';
 import { invalid, readOptions, show, type InheritanceTable } from './core/check.js';
 import type { EventName, Listener, Stats } from './core/events.js';
 import { abandonedRule, checkWork, COMMON_INHERITANCE, requireName, resolvePolicy } from './core/options.js';
@@ -45,14 +45,14 @@ class Instance implements Idempotency {
     Object.defineProperty(this, DOOR, { value: adapter });
   }
 
-  async run<T>(
-    key: string,
-    work: (attempt: Attempt) => T | Promise<T>,
-    options: RunOptions<T> = {},
-  ): Promise<T> {
-    const given = readOptions('run()', RUN_OPTIONS, options, this.#adapter.note);
-    checkWork(work);
-    return await runWith(this.#adapter, 'run()', key, work, given);
+  run<T>(key: string, work: (attempt: Attempt) => T | Promise<T>, options: RunOptions<T> = {}): Promise<T> {
+    try {
+      const given = readOptions('run()', RUN_OPTIONS, options, this.#adapter.note);
+      checkWork(work);
+      return runWith(this.#adapter, 'run()', key, work, given);
+    } catch (error) {
+      return Promise.reject(error as Error);
+    }
   }
 
   async get<T = unknown>(key: string, where: Namespaced = {}): Promise<IdempotencyRecord<T> | undefined> {
@@ -109,10 +109,11 @@ class Instance implements Idempotency {
 }
 
 /**
- * A run whose options are checked, over those of the instance.
+ * A run whose options are checked, over those of the instance. Not async: a promise less on the path of every run.
  * @param where who runs, for messages
+ * @throws UsageError at once, for options that do not go together
  */
-export async function runWith<T>(
+export function runWith<T>(
   adapter: Adapter,
   where: string,
   key: string,
@@ -122,7 +123,7 @@ export async function runWith<T>(
   const { given } = adapter;
   const { onAbandoned, remember = given.remember ?? 'none' } = options;
   const rule = abandonedRule(onAbandoned);
-  const answer = await adapter.answer<T>({
+  const answer = adapter.answer<T>({
     key,
     name: requireName(where, options.name ?? given.name),
     scope: options.scope,
@@ -135,7 +136,7 @@ export async function runWith<T>(
     work: workOf(work, remember, rule),
     reconcile: typeof onAbandoned === 'function' ? reconcileOf(onAbandoned) : undefined,
   });
-  return adapter.unwrap(answer);
+  return answer.then((given) => adapter.unwrap(given));
 }
 
 /**

@@ -29,7 +29,7 @@ export { currentAttempt } from './attempt.js';
 export { contextKey, hashKey } from './keys/index.js';
 export type { ClassCodec, CodecOptions, Redact, RedactFacts } from './codec/index.js';
 export { InMemoryStore, type InMemoryStoreOptions } from './stores/memory.js';
-export type { Attempt } from './core/attempt.js';
+export type { Attempt } from './core/attempt/attempt.js';
 export {
   DuplicateError,
   IdempotencyError,

@@ -1,7 +1,7 @@
 /** Between what users say and what the engine knows. */
 import type { OnAbandoned, Reconciled } from './api.js';
 import { encodeFailure, type Codec, type RedactFacts } from './codec/index.js';
-import type { Attempt } from './core/attempt.js';
+import type { Attempt } from './core/attempt/attempt.js';
 import { show } from './core/check.js';
 import { UsageError } from './core/errors.js';
 import type { EncodedOf, EngineParts } from './core/operation.js';
@@ -15,11 +15,14 @@ export function workOf<T>(
   remember: Remember<unknown>,
   rule: AbandonedRule,
 ): (attempt: Attempt) => Promise<Outcome<T>> {
-  return async (attempt) => {
+  const completed = (value: T): Outcome<T> => ({ kind: 'completed', value });
+  const failed = (error: unknown): Outcome<T> => judge(remember, error, rule);
+  // Not async: what costs most of a short run are the frames of async functions.
+  return (attempt) => {
     try {
-      return { kind: 'completed', value: await work(attempt) };
+      return Promise.resolve(work(attempt)).then(completed, failed);
     } catch (error) {
-      return judge(remember, error, rule);
+      return Promise.resolve(failed(error));
     }
   };
 }

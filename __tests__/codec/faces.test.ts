@@ -2,7 +2,7 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
 import express from 'express';
 import type { CodecOptions, Redact, RedactFacts } from '../../src/codec/index.js';
-import type { Attempt } from '../../src/core/attempt.js';
+import type { Attempt } from '../../src/core/attempt/attempt.js';
 import type { Lease, RecordedStep, StoreKey } from '../../src/core/record.js';
 import type { Replacement, Settlement } from '../../src/core/store.js';
 import type { Idempotency } from '../../src/idempotency.js';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { decide, type Asking } from '../../src/core/policy.js';
+import { decide, type Asking } from '../../src/core/decision.js';
 import type { AbandonedRule, StoredRecord } from '../../src/core/record.js';
 
 const record = (more: Partial<StoredRecord>): StoredRecord => ({

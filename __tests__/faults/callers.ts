@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { adapterOf, type Idempotency } from '../../src/idempotency.js';
-import type { Attempt } from '../../src/core/attempt.js';
+import type { Attempt } from '../../src/core/attempt/attempt.js';
 import { isIdempotencyError } from '../../src/core/errors.js';
 import type { Answer, Outcome } from '../../src/core/outcome.js';
 import { sharedMs, type AnswerTold, type HistoryEvent, type Recorder } from './history.js';

@@ -1,4 +1,4 @@
-import type { Attempt } from '../../src/core/attempt.js';
+import type { Attempt } from '../../src/core/attempt/attempt.js';
 import type { HttpOptions } from '../../src/http/internal/options.js';
 
 /** A handler's view of a request, the same under every framework. */

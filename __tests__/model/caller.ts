@@ -1,4 +1,4 @@
-import { decide } from '../../src/core/policy.js';
+import { decide } from '../../src/core/decision.js';
 import { leaseOf, type AbandonedRule, type StoredRecord } from '../../src/core/record.js';
 import type { ClaimAnswer, Settlement } from '../../src/core/store.js';
 import { FOREVER, LEASE, type Answer, type CallerState, type Command, type State } from './state.js';

@@ -1,4 +1,4 @@
-import type { Awaited } from '../../src/core/policy.js';
+import type { Awaited } from '../../src/core/decision.js';
 import type { Lease } from '../../src/core/record.js';
 import type { ClaimRequest, Settlement } from '../../src/core/store.js';
 import type { Kept } from '../../src/stores/internal/kept.js';

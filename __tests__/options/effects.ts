@@ -1,6 +1,6 @@
 /** What each option does that can be seen, and two values of it that can be told apart by that. */
 import { jest } from '@jest/globals';
-import { Engine } from '../../src/core/engine.js';
+import { Engine } from '../../src/core/engine/engine.js';
 import type { Operation } from '../../src/core/operation.js';
 import type { ClaimRequest, LeaseStore, Settlement } from '../../src/core/store.js';
 import { createIdempotency } from '../../src/index.js';

@@ -2,7 +2,7 @@
 import express, { type Request as ExpressRequest } from 'express';
 import Fastify, { type FastifyRequest } from 'fastify';
 import { Hono, type Context } from 'hono';
-import type { Attempt } from '../../src/core/attempt.js';
+import type { Attempt } from '../../src/core/attempt/attempt.js';
 import {
   expressIdempotency,
   expressIdempotencyErrors,

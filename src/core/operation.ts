@@ -1,6 +1,6 @@
 import type { Admission, Asked } from './admission.js';
-import type { Attempt } from './attempt.js';
-import type { Background } from './background.js';
+import type { Attempt } from './attempt/attempt.js';
+import type { Background } from './background/background.js';
 import type { Events, Label } from './events.js';
 import type { RunPolicy } from './options.js';
 import type { DuplicateAnswer, Outcome } from './outcome.js';
@@ -28,6 +28,9 @@ export interface Operation<T> {
   /** Asks what became of an abandoned attempt; `run` lets the work run. */
   readonly reconcile: ((attempt: Attempt) => Promise<Outcome<T> | 'run'>) | undefined;
 }
+
+/** How messages name it. */
+export const titleOf = ({ label }: { readonly label: Label }): string => `${label.name} "${label.key}"`;
 
 /** What a value that is encoded belongs to; without a step, it is the outcome of the operation. */
 export interface EncodedOf extends Label {

@@ -1,6 +1,6 @@
 import type { Adapter } from '../adapter.js';
 import type { CacheHit, FaceOperation } from '../api.js';
-import type { Attempt } from '../core/attempt.js';
+import type { Attempt } from '../core/attempt/attempt.js';
 import { messageOf } from '../core/check.js';
 import { isIdempotencyError, UsageError } from '../core/errors.js';
 import { checkScoped } from '../core/options.js';

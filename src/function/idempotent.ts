@@ -1,4 +1,4 @@
-import type { Attempt } from '../core/attempt.js';
+import type { Attempt } from '../core/attempt/attempt.js';
 import { FUNCTION, invalid, show, type Option, type OptionTable } from '../core/check.js';
 import type { Stats } from '../core/events.js';
 import { FIXED_SCOPE, KEY, NAME, PAYLOAD, SIGNAL } from '../core/options.js';

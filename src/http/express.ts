@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Attempt } from '../core/attempt.js';
+import type { Attempt } from '../core/attempt/attempt.js';
 import { warnOfAuthorization } from './internal/authorization.js';
 import { Exchange } from './internal/exchange.js';
 import { serveNode } from './internal/node.js';

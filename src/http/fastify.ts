@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 // Only so that TypeScript finds the module that is added to below; nothing of it stays in the build.
 import type {} from 'fastify';
-import type { Attempt } from '../core/attempt.js';
+import type { Attempt } from '../core/attempt/attempt.js';
 import { invalid, show } from '../core/check.js';
 import { warnOfAuthorization } from './internal/authorization.js';
 import { Exchange } from './internal/exchange.js';

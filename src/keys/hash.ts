@@ -1,4 +1,4 @@
-import { createHash, createHmac } from 'node:crypto';
+import crypto, { createHmac } from 'node:crypto';
 import { UsageError } from '../core/errors.js';
 import { canonicalText } from './canonical.js';
 
@@ -51,6 +51,10 @@ export function storedScope(pepper: string | undefined, scope: string | undefine
   return createHmac('sha256', pepper).update(scope).digest('hex').slice(0, 32);
 }
 
+// In one call where Node has it (20.12 and later): half the price of a Hash object.
+const { hash } = crypto as { hash?: typeof crypto.hash };
+
 function sha256(text: string, encoding: 'hex' | 'base64url'): string {
-  return createHash('sha256').update(text).digest(encoding);
+  if (hash) return hash('sha256', text, encoding);
+  return crypto.createHash('sha256').update(text).digest(encoding);
 }

@@ -1,5 +1,5 @@
 import type { Adapter } from '../adapter.js';
-import type { Attempt } from '../core/attempt.js';
+import type { Attempt } from '../core/attempt/attempt.js';
 import { BOOLEAN, readOptions, show, something } from '../core/check.js';
 import { DuplicateError, isIdempotencyError, UsageError, type ErrorCode } from '../core/errors.js';
 import { FIXED_SCOPE } from '../core/options.js';

@@ -1,4 +1,4 @@
-import type { Attempt } from '../core/attempt.js';
+import type { Attempt } from '../core/attempt/attempt.js';
 import {
   ANY,
   choice,

@@ -1,7 +1,7 @@
 import { Adapter } from '../adapter.js';
 import { enterAttempt, holdsKey } from '../attempt.js';
 import type { IdempotencyOptions, RunOptions } from '../api.js';
-import { RunningAttempt, type Attempt } from '../core/attempt.js';
+import { RunningAttempt, type Attempt } from '../core/attempt/attempt.js';
 import { isIdempotencyError, StoreError, UsageError, type IdempotencyError } from '../core/errors.js';
 import {
   BOOLEAN,
@@ -198,7 +198,7 @@ export class Transactions {
   }
 
   #sessionOf(attempt: Attempt): Session {
-    const session = attempt instanceof RunningAttempt ? this.store.session(attempt.lease.token) : undefined;
+    const session = attempt instanceof RunningAttempt ? this.store.session(attempt.token) : undefined;
     if (session) return session;
     throw new StoreError('STORE_UNAVAILABLE', 'the transaction ended before its work began', {
       transient: true,

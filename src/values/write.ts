@@ -70,158 +70,194 @@ export function write(
   root: string,
   form: Form,
   refusal: Refusal,
-  { maxLength = Infinity, onDropped }: WriteOptions = {},
+  options: WriteOptions = {},
 ): string {
-  // A stack, made into text only when something is refused. It is pushed before a read, since that may throw.
-  const path: (string | number)[] = [];
-  const ancestors = new Set<object>();
-  let nodes = 0;
-  let length = 0;
-  let refused: unknown;
+  return new Writer(root, form, refusal, options).write(value);
+}
 
-  const place = () => root + path.map(segment).join('');
+/** One writing of one value. */
+class Writer implements Walk {
+  readonly #maxLength: number;
+  readonly #onDropped: WriteOptions['onDropped'];
+  /** A stack, made into text only when something is refused. It is pushed before a read, since that may throw. */
+  readonly #path: (string | number)[] = [];
+  /** The innermost object that is being written, and those around it. */
+  #innermost: object | undefined;
+  #outer: Set<object> | undefined;
+  #depth = 0;
+  #nodes = 0;
+  #length = 0;
+  #refused: unknown;
 
-  const refuse = (what: string, options?: ErrorOptions, over?: Budget): never => {
-    refused = refusal(place(), what, options, over);
-    throw refused;
-  };
+  constructor(
+    private readonly root: string,
+    private readonly form: Form,
+    private readonly refusal: Refusal,
+    { maxLength = Infinity, onDropped }: WriteOptions,
+  ) {
+    this.#maxLength = maxLength;
+    this.#onDropped = onDropped;
+  }
 
-  /** Before the text is made: a text that is too long would cost what the budget is to save. */
-  const charge = (units: number) => {
-    length += units;
-    if (length > maxLength) refuse(`makes the text longer than ${maxLength} characters`, undefined, 'length');
-  };
+  write(value: unknown): string {
+    try {
+      return this.text(value);
+    } catch (error) {
+      if (this.#refused && error === this.#refused) throw error;
+      return this.#refuse(`can't be read (${messageOf(error)})`, { cause: error });
+    }
+  }
 
-  const text = (node: unknown): string => {
-    if (++nodes > MAX_NODES) refuse(`holds more than ${MAX_NODES} values`, undefined, 'nodes');
-    if (typeof node === 'object') return node ? structure(node) : 'null';
+  text(node: unknown): string {
+    if (++this.#nodes > MAX_NODES) this.#refuse(`holds more than ${MAX_NODES} values`, undefined, 'nodes');
+    if (typeof node === 'object') return node ? this.#structure(node) : 'null';
     if (typeof node === 'string') {
-      charge(node.length);
+      this.#charge(node.length);
       return quote(node);
     }
     if (typeof node === 'boolean' || isJsonNumber(node)) return `${node as number}`;
-    if (typeof node === 'function' || typeof node === 'symbol') return refuse(`is a ${typeof node}`);
-    if (typeof node === 'bigint') return form.token(`${node}n`);
-    return form.token(node === 0 ? '-0' : `${node as number | undefined}`);
-  };
+    if (typeof node === 'function' || typeof node === 'symbol') return this.refuse(`is a ${typeof node}`);
+    if (typeof node === 'bigint') return this.form.token(`${node}n`);
+    return this.form.token(node === 0 ? '-0' : `${node as number | undefined}`);
+  }
 
-  const structure = (node: object): string => {
-    if (ancestors.has(node)) refuse('refers back to itself');
-    if (ancestors.size >= MAX_DEPTH) refuse(`is nested deeper than ${MAX_DEPTH} levels`, undefined, 'depth');
-    ancestors.add(node);
+  keys(node: object): string[] {
+    for (const key of Object.getOwnPropertySymbols(node)) {
+      if (Object.prototype.propertyIsEnumerable.call(node, key))
+        this.refuse(`has the symbol ${String(key)} as a key`);
+    }
+    return Object.keys(node);
+  }
+
+  members(node: object, keys: readonly string[]): string {
+    let written = '';
+    for (const key of keys) {
+      this.#charge(key.length);
+      written += `${written && ','}${quote(key)}:${this.#member(node, key)}`;
+    }
+    return `{${written}}`;
+  }
+
+  refuse(what: string): never {
+    return this.#refuse(what);
+  }
+
+  drop(key: string | number): void {
+    this.#onDropped?.(this.#place() + segment(key));
+  }
+
+  within<T>(key: string | number, run: () => T): T {
+    this.#path.push(key);
+    const made = run();
+    this.#path.pop();
+    return made;
+  }
+
+  #place(): string {
+    return this.root + this.#path.map(segment).join('');
+  }
+
+  #refuse(what: string, options?: ErrorOptions, over?: Budget): never {
+    this.#refused = this.refusal(this.#place(), what, options, over);
+    throw this.#refused;
+  }
+
+  /** Before the text is made: a text that is too long would cost what the budget is to save. */
+  #charge(units: number): void {
+    this.#length += units;
+    if (this.#length > this.#maxLength)
+      this.#refuse(`makes the text longer than ${this.#maxLength} characters`, undefined, 'length');
+  }
+
+  #structure(node: object): string {
+    const outer = this.#innermost;
+    // The set is made for the first object inside of another one: most payloads are flat.
+    if (outer) {
+      this.#outer ??= new Set();
+      this.#outer.add(outer);
+      if (this.#outer.has(node)) this.refuse('refers back to itself');
+    }
+    if (this.#depth >= MAX_DEPTH)
+      this.#refuse(`is nested deeper than ${MAX_DEPTH} levels`, undefined, 'depth');
+    this.#depth++;
+    this.#innermost = node;
     const written =
       prototypeOf(node) === Array.prototype
-        ? array(node as unknown[])
+        ? this.#array(node as unknown[])
         : isPlain(node)
-          ? form.object(node, walk)
-          : instance(node, classNames(node));
-    ancestors.delete(node);
+          ? this.form.object(node, this)
+          : this.#instance(node, classNames(node));
+    this.#innermost = outer;
+    this.#depth--;
+    if (outer) this.#outer?.delete(outer);
     return written;
-  };
+  }
 
-  const instance = (node: object, names: readonly string[]): string => {
+  #instance(node: object, names: readonly string[]): string {
     const tag = tagOf(node);
-    const own = form.instance?.(node, tag, names, walk);
+    const own = this.form.instance?.(node, tag, names, this);
     if (own !== undefined) return own;
     const kind = isBuiltin(names, tag) ? tag : '';
-    if (kind === 'Array') return array(node as unknown[]);
+    if (kind === 'Array') return this.#array(node as unknown[]);
     const holds = kind === 'Map' || kind === 'Set';
     const leaf = leafOf(node, kind);
-    if (!holds && leaf === undefined) return refuse(`is an instance of ${names[0] || 'an unnamed class'}`);
-    if (!ArrayBuffer.isView(node) && keysOf(node).length > 0) refuse(`is a ${tag} with extra members`);
-    if (leaf === undefined) return form.list(kind, collection(node as Map<unknown, unknown>, kind));
-    charge(lengthOf(leaf));
-    return form.leaf(names[0]!, leaf);
-  };
+    if (!holds && leaf === undefined)
+      return this.refuse(`is an instance of ${names[0] || 'an unnamed class'}`);
+    if (!ArrayBuffer.isView(node) && this.keys(node).length > 0)
+      this.refuse(`is a ${tag} with extra members`);
+    if (leaf === undefined)
+      return this.form.list(kind, this.#collection(node as Map<unknown, unknown>, kind));
+    this.#charge(lengthOf(leaf));
+    return this.form.leaf(names[0]!, leaf);
+  }
 
-  const collection = (node: Map<unknown, unknown>, kind: string): string[] => {
+  #collection(node: Map<unknown, unknown>, kind: string): string[] {
     const all = (iterator: 'keys' | 'values'): string[] => {
       const list = [...node[iterator]()];
-      path.push(`${iterator}()`);
-      const texts = list.map((_, index) => member(list, index));
-      path.pop();
-      return texts;
+      return this.within(`${iterator}()`, () => list.map((_, index) => this.#member(list, index)));
     };
     const values = all('values');
-    return kind === 'Set' ? values : all('keys').map((key, index) => form.pair(key, values[index]!));
-  };
+    return kind === 'Set' ? values : all('keys').map((key, index) => this.form.pair(key, values[index]!));
+  }
 
-  const array = (list: readonly unknown[]): string => {
-    const keys = keysOf(list);
+  #array(list: readonly unknown[]): string {
+    const keys = this.keys(list);
     const { length: count } = list;
     // Indices come first and in order: as many keys as elements, the last one an index, are all elements and no more.
     if (keys.length !== count || (count > 0 && keys[count - 1] !== String(count - 1)))
-      return sparse(list, keys);
+      return this.#sparse(list, keys);
     let written = '';
     for (let index = 0; index < count; index++) {
       if (index > 0) written += ',';
-      written += member(list, index);
+      written += this.#member(list, index);
     }
     return `[${written}]`;
-  };
+  }
 
-  const sparse = (list: readonly unknown[], keys: readonly string[]): string => {
+  #sparse(list: readonly unknown[], keys: readonly string[]): string {
     const texts: string[] = [];
     let next = 0;
-    const skipTo = (index: number) => index > next && texts.push(form.leaf('hole', index - next));
+    const skipTo = (index: number) => index > next && texts.push(this.form.leaf('hole', index - next));
     // By keys, not by length: a sparse array may have four thousand million holes.
     for (const key of keys) {
       const index = Number(key);
       // Elements come first and in order: anything else is a member that was put on the array.
       if (!(index >= next && index < list.length && String(index) === key)) {
-        refuse(`is an array with the extra member ${quote(key)}`);
+        this.refuse(`is an array with the extra member ${quote(key)}`);
       }
       skipTo(index);
-      texts.push(member(list, index));
+      texts.push(this.#member(list, index));
       next = index + 1;
     }
     skipTo(list.length);
     return `[${texts.join()}]`;
-  };
+  }
 
-  const member = (holder: object, key: string | number): string => {
-    path.push(key);
-    const written = text((holder as Record<string | number, unknown>)[key]);
-    path.pop();
+  #member(holder: object, key: string | number): string {
+    this.#path.push(key);
+    const written = this.text((holder as Record<string | number, unknown>)[key]);
+    this.#path.pop();
     return written;
-  };
-
-  const keysOf = (node: object): string[] => {
-    for (const key of Object.getOwnPropertySymbols(node)) {
-      if (Object.prototype.propertyIsEnumerable.call(node, key))
-        refuse(`has the symbol ${String(key)} as a key`);
-    }
-    return Object.keys(node);
-  };
-
-  const walk: Walk = {
-    text,
-    refuse,
-    keys: keysOf,
-    within(key, run) {
-      path.push(key);
-      const made = run();
-      path.pop();
-      return made;
-    },
-    members(node, keys) {
-      let written = '';
-      for (const key of keys) {
-        charge(key.length);
-        written += `${written && ','}${quote(key)}:${member(node, key)}`;
-      }
-      return `{${written}}`;
-    },
-    drop(key) {
-      if (onDropped) onDropped(place() + segment(key));
-    },
-  };
-
-  try {
-    return text(value);
-  } catch (error) {
-    if (refused && error === refused) throw error;
-    return refuse(`can't be read (${messageOf(error)})`, { cause: error });
   }
 }
 

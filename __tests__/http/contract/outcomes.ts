@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import { currentAttempt } from '../../../src/attempt.js';
 import { recordOf } from '../../../src/http/fetch.js';
 import { deferred } from '../../support/deferred.js';
-import type { Attempt } from '../../../src/core/attempt.js';
+import type { Attempt } from '../../../src/core/attempt/attempt.js';
 import type { Call } from '../site.js';
 import { until, type OpenShop } from './harness.js';
 import { expectProblem } from './requests.js';

@@ -1,5 +1,5 @@
 import type { Adapter } from '../../adapter.js';
-import type { Attempt } from '../../core/attempt.js';
+import type { Attempt } from '../../core/attempt/attempt.js';
 import { messageOf, show } from '../../core/check.js';
 import { isIdempotencyError, retryAfterOf, UsageError } from '../../core/errors.js';
 import type { Answer, Outcome } from '../../core/outcome.js';

@@ -1,5 +1,5 @@
 import type { Idempotency, IdempotencyOptions } from '../../api.js';
-import type { Attempt } from '../../core/attempt.js';
+import type { Attempt } from '../../core/attempt/attempt.js';
 import type { CommonOptions, Duration, FailureVerdict } from '../../core/options.js';
 import type { LeaseStore } from '../../core/store.js';
 import type { SavedAnswer } from './answer.js';

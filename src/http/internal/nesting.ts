@@ -1,5 +1,5 @@
 import { isInside } from '../../attempt.js';
-import type { Attempt } from '../../core/attempt.js';
+import type { Attempt } from '../../core/attempt/attempt.js';
 import { UsageError } from '../../core/errors.js';
 import { show } from '../../core/check.js';
 

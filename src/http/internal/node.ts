@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Attempt } from '../../core/attempt.js';
+import type { Attempt } from '../../core/attempt/attempt.js';
 import type { Exchange } from './exchange.js';
 import type { Facts } from './facts.js';
 import { parsedBody } from './node/body.js';

@@ -1,6 +1,6 @@
 import type { Adapter } from '../../adapter.js';
 import type { Idempotency, IdempotencyOptions, OnAbandoned } from '../../api.js';
-import type { Attempt } from '../../core/attempt.js';
+import type { Attempt } from '../../core/attempt/attempt.js';
 import {
   ANY,
   BOOLEAN,

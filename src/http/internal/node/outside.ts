@@ -1,6 +1,6 @@
 import { ServerResponse } from 'node:http';
 import { isInside } from '../../../attempt.js';
-import type { Attempt } from '../../../core/attempt.js';
+import type { Attempt } from '../../../core/attempt/attempt.js';
 
 /** What a timer or an error handler in front says when it has given up on the handler. */
 export function saysGivenUp(status: number): boolean {

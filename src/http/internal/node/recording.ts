@@ -1,6 +1,6 @@
 import { ServerResponse } from 'node:http';
 import { isInside } from '../../../attempt.js';
-import type { Attempt } from '../../../core/attempt.js';
+import type { Attempt } from '../../../core/attempt/attempt.js';
 import { unrefTimeout } from '../../../core/timers.js';
 import { BodyCopy, isBodiless, savedHeaders, type Answered, type Handled } from '../answer.js';
 import {

@@ -1,9 +1,9 @@
-import { callStore } from './calls.js';
-import { isUnreadable, StoreError, toStoreError, type IdempotencyError } from './errors.js';
-import { MAX_UNRECORDED_BYTES, MAX_WITHDRAWALS } from './options.js';
-import type { Lease, StoreKey } from './record.js';
-import type { LeaseStore, Settlement } from './store.js';
-import { monotonicMs, unrefTimeout } from './timers.js';
+import { callStore } from '../call-store.js';
+import { isUnreadable, StoreError, toStoreError, type IdempotencyError } from '../errors.js';
+import { MAX_UNRECORDED_BYTES, MAX_WITHDRAWALS } from '../options.js';
+import type { Lease, StoreKey } from '../record.js';
+import type { LeaseStore, Settlement } from '../store.js';
+import { monotonicMs, unrefTimeout } from '../timers.js';
 
 /** Who is told what became of an errand. */
 export interface ErrandOwner {

@@ -1,5 +1,5 @@
-import type { EngineParts, EncodedOf } from './operation.js';
-import type { Outcome } from './outcome.js';
+import type { EngineParts, EncodedOf } from '../operation.js';
+import type { Outcome } from '../outcome.js';
 
 export type Encoded = ReturnType<EngineParts['encode']>;
 

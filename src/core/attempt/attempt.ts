@@ -1,5 +1,6 @@
-import type { OutcomeError } from './errors.js';
-import type { Lease } from './record.js';
+import type { EngineParts, Operation } from '../operation.js';
+import type { HeldLease } from './held-lease.js';
+import { Steps } from './steps.js';
 
 /** What the work is told about the attempt that it is. */
 export interface Attempt {
@@ -31,59 +32,57 @@ export interface Attempt {
   readonly step: <T>(name: string, work: () => T | Promise<T>) => Promise<T>;
 }
 
-/** The steps of an attempt, made when the first one is run. */
-export interface AttemptSteps {
-  readonly hasRun: boolean;
-  run<T>(name: string, work: () => T | Promise<T>): Promise<T>;
-  flush(): Promise<void>;
-}
-
-/** The attempt as the engine keeps it. */
+/** The attempt that runs here. */
 export class RunningAttempt implements Attempt {
-  lost: OutcomeError | undefined;
-  #controller: AbortController | undefined;
-  #steps: AttemptSteps | undefined;
+  // Made when first asked for, and functions of their own: work may take them apart, as in `({ step, deriveKey }) => ...`.
+  #deriveKey: Attempt['deriveKey'] | undefined;
+  #step: Attempt['step'] | undefined;
+  #steps: Steps | undefined;
 
   constructor(
-    readonly key: string,
-    public lease: Lease,
-    private readonly derive: (failures: number, name: string) => string,
-    private readonly makeSteps: () => AttemptSteps,
+    private readonly parts: EngineParts,
+    private readonly op: Operation<unknown>,
+    private readonly held: HeldLease,
   ) {}
 
+  get key(): string {
+    return this.op.label.key;
+  }
+
   get fence(): number | undefined {
-    return this.lease.fence === 0 ? undefined : this.lease.fence;
+    const { fence } = this.held.lease;
+    return fence === 0 ? undefined : fence;
   }
 
   get attempt(): number {
-    return this.lease.attempt;
+    return this.held.lease.attempt;
   }
 
-  // Made when first asked for: most work never looks, and a controller costs more than the rest of the attempt.
   get signal(): AbortSignal {
-    if (!this.#controller) {
-      this.#controller = new AbortController();
-      if (this.lost) this.#controller.abort(this.lost);
-    }
-    return this.#controller.signal;
+    return this.held.signal;
   }
 
-  // Functions of their own, so that work may take them apart: `({ step, deriveKey }) => ...`.
-  readonly deriveKey = (name: string): string => this.derive(this.lease.failures, name);
+  get deriveKey(): Attempt['deriveKey'] {
+    const { parts, op, held } = this;
+    return (this.#deriveKey ??= (name) => parts.deriveKey(op.key, held.lease.failures, name));
+  }
 
-  readonly step = <T>(name: string, work: () => T | Promise<T>): Promise<T> =>
-    (this.#steps ??= this.makeSteps()).run(name, work);
+  get step(): Attempt['step'] {
+    return (this.#step ??= (name, work) =>
+      (this.#steps ??= new Steps(this.parts, this.op, this.held)).run(name, work));
+  }
+
+  /** The owner token: what a store knows the attempt by. */
+  get token(): string {
+    return this.held.lease.token;
+  }
 
   get hasRunSteps(): boolean {
     return this.#steps?.hasRun ?? false;
   }
 
+  /** Records the steps that the store did not take when they ended. */
   async flushSteps(): Promise<void> {
     await this.#steps?.flush();
-  }
-
-  lose(error: OutcomeError): void {
-    this.lost = error;
-    this.#controller?.abort(error);
   }
 }

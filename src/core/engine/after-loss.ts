@@ -1,12 +1,13 @@
+import type { Ending, Execution } from '../attempt/execution.js';
+import { OutcomeError } from '../errors.js';
+import { titleOf } from '../operation.js';
+import type { Answer } from '../outcome.js';
+import type { StoredRecord } from '../record.js';
 import type { Caller } from './caller.js';
-import { OutcomeError } from './errors.js';
-import type { Ending, Execution } from './execution.js';
-import type { Answer } from './outcome.js';
-import type { StoredRecord } from './record.js';
 import type { Waiter } from './waiter.js';
 
-/** Starts watching the record until `until` is true. */
-export type Watch = (
+/** Makes a watch of the record that ends when `until` is true. */
+export type MakeWatch = (
   until: (record: StoredRecord | undefined) => boolean,
   onEnd: (record: StoredRecord | undefined) => void,
 ) => Waiter;
@@ -19,35 +20,35 @@ export type Watch = (
 export async function afterLoss<T>(
   caller: Caller<T>,
   execution: Execution<T>,
-  watch: Watch,
+  makeWatch: MakeWatch,
 ): Promise<Answer<T>> {
   let own: Ending<T> | undefined;
-  let waiter: Waiter | undefined;
+  let watch: Waiter | undefined;
   const found = new Promise<Answer<T> | undefined>((resolve) => {
-    waiter = watch(
+    watch = makeWatch(
       // An absent record is waited for only while our own work may still write it.
       (record) => (record ? record.status !== 'IN_PROGRESS' : own !== undefined),
       (record) => resolve(record && { kind: 'duplicate', how: 'replay', record, lost: true }),
     );
+    watch.start(undefined);
     void execution.ended.wait().then((end) => {
       own = end;
       // A newer attempt or a person holds the record: only what stands there counts now.
-      if (end.fate === 'superseded') waiter?.wake();
+      if (end.fate === 'superseded') watch?.wake();
       else resolve(end.outcome.kind === 'completed' ? execution.answer(end) : undefined);
     });
   });
-  const answer = await caller.patience.within(found);
-  waiter?.stop();
+  const answer = await caller.within(found);
+  watch?.stop();
   if (typeof answer === 'object') return answer;
   return { kind: 'refused', error: leaseLost(caller, execution, own), lost: true };
 }
 
 function leaseLost<T>(caller: Caller<T>, execution: Execution<T>, own: Ending<T> | undefined): OutcomeError {
-  const { name, key } = caller.op.label;
   const message =
-    `${name} "${key}" lost its lease while it ran, and no outcome was recorded in time; ` +
+    `${titleOf(caller.op)} lost its lease while it ran, and no outcome was recorded in time; ` +
     'whether its own work counts is not known: look before you run it again';
   if (own?.outcome.kind === 'completed')
     return new OutcomeError('LEASE_LOST', message, { result: own.outcome.value });
-  return new OutcomeError('LEASE_LOST', message, { cause: own?.outcome.error ?? execution.attempt.lost });
+  return new OutcomeError('LEASE_LOST', message, { cause: own?.outcome.error ?? execution.held.lost });
 }

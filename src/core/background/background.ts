@@ -1,10 +1,11 @@
 import { Backlog, type Errand, type ErrandOwner, type Settling, type Withdrawal } from './backlog.js';
-import { isUnreadable, type IdempotencyError } from './errors.js';
-import type { EventDetail, EventName, Events } from './events.js';
-import type { RunPolicy } from './options.js';
-import type { Lease, StoreKey } from './record.js';
-import type { LeaseStore, Settlement } from './store.js';
-import { monotonicMs, unrefTimeout } from './timers.js';
+import { Flights } from '../engine/flight.js';
+import { isUnreadable, type IdempotencyError } from '../errors.js';
+import type { EventDetail, EventName, Events } from '../events.js';
+import type { RunPolicy } from '../options.js';
+import type { Lease, StoreKey } from '../record.js';
+import type { LeaseStore, Settlement } from '../store.js';
+import { monotonicMs, unrefTimeout } from '../timers.js';
 
 /**
  * What one engine must still tell its store after the callers have gone: outcomes to record, claims to withdraw. It waits in
@@ -12,9 +13,9 @@ import { monotonicMs, unrefTimeout } from './timers.js';
  * closure holds would be kept for as long.
  */
 export class Background implements ErrandOwner {
-  /** Called when an outcome was recorded after all, or never can be. */
-  onSettled: ((key: StoreKey, token: string) => void) | undefined;
   readonly #backlog: Backlog;
+  /** Where an outcome that is not recorded yet is answered from meanwhile. */
+  readonly #flights: Flights;
   #withdrawals = 0;
   #settlings = 0;
   /** How many of the withdrawals are to be said again, or were. */
@@ -28,6 +29,7 @@ export class Background implements ErrandOwner {
     private readonly events: Events,
   ) {
     this.#backlog = Backlog.of(store);
+    this.#flights = Flights.of(store);
   }
 
   /**
@@ -107,7 +109,7 @@ export class Background implements ErrandOwner {
   #over(errand: Errand): void {
     if (errand.kind === 'settling') {
       this.#settlings--;
-      this.onSettled?.(errand.key, errand.lease.token);
+      this.#flights.forget(errand.key, errand.lease.token);
     } else {
       if (errand.isSecond) this.#seconds--;
       if (--this.#withdrawals === 0) this.#timeoutMs = 0;

@@ -1,7 +1,7 @@
-import { callStore } from './calls.js';
-import { isLive, type StoreKey, type StoredRecord } from './record.js';
-import type { LeaseStore } from './store.js';
-import { unrefTimeout } from './timers.js';
+import { callStore } from '../call-store.js';
+import { isLive, type StoreKey, type StoredRecord } from '../record.js';
+import type { LeaseStore } from '../store.js';
+import { unrefTimeout } from '../timers.js';
 
 /** Poll intervals: dense where nobody wakes us, a mere safety net where somebody does. */
 const UNPUSHED = { firstMs: 25, growth: 1.5, longestMs: 1_000 };
