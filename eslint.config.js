@@ -1,96 +1,29 @@
+import { dirname, join, relative } from 'node:path';
 import tseslint from 'typescript-eslint';
+import { importFault } from './scripts/import-rules.js';
 
-const nodeBuiltins = '^node:';
-const core = (name) => `^(\\.\\./)+core/${name}\\.js$`;
-const shared =
-  '^(\\.\\./)+((core|keys|codec)/[\\w.-]+|api|idempotency|adapter|attempt|translate|logging)\\.js$';
-const ownFolder = '^\\./([\\w.-]+/)*[\\w.-]+\\.js$';
-const ownFolderFromInternal = '^\\.\\./[\\w.-]+\\.js$';
+const SRC = join(import.meta.dirname, 'src');
 
-/**
- * Who may import whom (ARCHITECTURE.md). `__tests__/architecture.test.ts` holds the same rules without this
- * file, dynamic imports included.
- * @param {string} folder
- * @param {{ values: string[], types?: string[], sentence: string }} may
- */
-function mayImport(folder, { values, types = [], sentence }) {
-  const outside = (allowed) =>
-    `^(?!${allowed.map((pattern) => `(?:${pattern.replace(/^\^/, '')})`).join('|')})`;
-  const message = `${folder} ${sentence} (ARCHITECTURE.md, "Who may import whom").`;
-  return {
-    files: [`src/${folder}`],
-    rules: {
-      '@typescript-eslint/no-restricted-imports': [
-        'error',
-        {
-          patterns: [
-            { regex: outside([...values, ...types]), message },
-            ...types.map((type) => ({ regex: type, allowTypeImports: true, message })),
-          ],
-        },
-      ],
-    },
-  };
-}
-
-const faces = ['task', 'function', 'http', 'queue'];
-const storeParts = core('(record|store|errors|check|token)');
-
-const boundaries = [
-  mayImport('core/**', { values: [ownFolder], sentence: 'imports only core, and no node:*' }),
-  ...['keys', 'codec'].map((folder) =>
-    mayImport(`${folder}/**`, {
-      values: [ownFolder, '^\\.\\./values/', core('errors'), nodeBuiltins],
-      types: [core('record')],
-      sentence: 'imports no other folder but values, core/errors and the types of core/record',
-    }),
-  ),
-  mayImport('values/**', { values: [ownFolder, core('errors')], sentence: 'imports only core/errors' }),
-  mayImport('stores/*', {
-    values: ['^\\./internal/', storeParts, nodeBuiltins],
-    sentence: 'imports core/{record,store,errors,check,token} and its internal/: no engine, no other store',
-  }),
-  mayImport('stores/postgres.ts', {
-    values: ['^\\./internal/', storeParts, nodeBuiltins, '^\\.\\./transaction/'],
-    sentence:
-      'imports what a store imports, and transaction/: its transactional mode is the engine on a store of its own',
-  }),
-  mayImport('stores/internal/**', {
-    values: [ownFolder, storeParts, nodeBuiltins],
-    sentence: 'imports core/{record,store,errors,check,token} and its neighbours',
-  }),
-  ...faces.flatMap((face) => [
-    mayImport(`${face}/**`, {
-      values: [ownFolder, shared, nodeBuiltins],
-      sentence: 'imports core, keys, codec, idempotency, adapter and attempt: no store, no other face',
-    }),
-    mayImport(`${face}/internal/**`, {
-      values: [ownFolder, ownFolderFromInternal, shared, nodeBuiltins],
-      sentence: 'imports core, keys, codec, idempotency, adapter and attempt: no store, no other face',
-    }),
-  ]),
-  mayImport('http/fastify.ts', {
-    values: [ownFolder, shared, nodeBuiltins],
-    // It adds to the types of Fastify's request.
-    types: ['^fastify$'],
-    sentence: 'imports what a face may, and of fastify the types',
-  }),
-  mayImport('transaction/**', {
-    values: [ownFolder, shared, nodeBuiltins],
-    sentence: 'imports core, keys, codec, idempotency, adapter and attempt, as a face does: no store',
-  }),
-  mayImport('testing/**', {
-    values: [ownFolder, '^\\.\\./(bench|expect|model|options)\\.js$', core('[\\w.-]+'), nodeBuiltins],
-    // By import() at the first use: who skips the random histories need not install it.
-    types: ['^fast-check$'],
-    sentence: 'imports only core, and of fast-check the types',
-  }),
-  mayImport('pipeline/**', { values: [ownFolder], sentence: 'stands alone' }),
-  mayImport('!(index|defaults).ts', {
-    values: ['^\\./(core|keys|codec)/', '^\\./(?!defaults|index)[\\w-]+\\.js$', nodeBuiltins],
-    sentence: 'imports no store and no face: only defaults.ts brings them together',
-  }),
-];
+/** Who may import whom, as scripts/import-rules.js has it. `__tests__/architecture.test.ts` holds the same table. */
+const imports = {
+  create(context) {
+    const from = relative(SRC, context.filename).replaceAll('\\', '/');
+    const check = (node, isType) => {
+      if (!node.source) return;
+      const { value } = node.source;
+      const isLocal = value.startsWith('.');
+      const file = isLocal ? relative(SRC, join(dirname(context.filename), value)) : value;
+      const to = isLocal ? file.replaceAll('\\', '/').replace(/\.js$/, '.ts') : file;
+      const fault = importFault(from, to, isType ? 'type' : 'value');
+      if (fault) context.report({ node, message: fault });
+    };
+    return {
+      ImportDeclaration: (node) => check(node, node.importKind === 'type'),
+      ExportNamedDeclaration: (node) => check(node, node.exportKind === 'type'),
+      ExportAllDeclaration: (node) => check(node, node.exportKind === 'type'),
+    };
+  },
+};
 
 export default tseslint.config(
   { ignores: ['dist/', 'coverage/', '__tests__/package/fixtures/'] },
@@ -128,7 +61,11 @@ export default tseslint.config(
   },
   // One statement or script beside the other, each read by itself.
   { files: ['src/**/*.{sql,lua}.ts'], rules: { 'max-lines': 'off' } },
-  ...boundaries,
+  {
+    files: ['src/**/*.ts'],
+    plugins: { house: { rules: { imports } } },
+    rules: { 'house/imports': 'error' },
+  },
   {
     files: ['**/*.{js,mjs}'],
     extends: [tseslint.configs.disableTypeChecked],

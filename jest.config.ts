@@ -32,7 +32,7 @@ const config: Config = {
     '^twiceshy/testing$': '<rootDir>/src/testing/index.ts',
     '^twiceshy/(consumer|bullmq|amqp|sqs)$': '<rootDir>/src/queue/$1.ts',
     '^twiceshy/(express|fastify|fetch)$': '<rootDir>/src/http/$1.ts',
-    '^twiceshy/(.*)$': '<rootDir>/src/stores/$1.ts',
+    '^twiceshy/(.*)$': '<rootDir>/src/stores/$1/store.ts',
   },
   setupFilesAfterEnv: ['<rootDir>/__tests__/support/no-leaks.ts'],
   testTimeout: 20_000,

@@ -3,11 +3,11 @@ import { defineConfig } from 'tsup';
 export default defineConfig({
   entry: {
     index: 'src/index.ts',
-    redis: 'src/stores/redis.ts',
-    memory: 'src/stores/memory.ts',
-    postgres: 'src/stores/postgres.ts',
-    dynamodb: 'src/stores/dynamodb.ts',
-    keyvalue: 'src/stores/keyvalue.ts',
+    redis: 'src/stores/redis/store.ts',
+    memory: 'src/stores/memory/store.ts',
+    postgres: 'src/stores/postgres/store.ts',
+    dynamodb: 'src/stores/dynamodb/store.ts',
+    keyvalue: 'src/stores/keyvalue/store.ts',
     consumer: 'src/queue/consumer.ts',
     bullmq: 'src/queue/bullmq.ts',
     amqp: 'src/queue/amqp.ts',

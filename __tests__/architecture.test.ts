@@ -3,13 +3,15 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { posix } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
+import { importFault, RULES } from '../scripts/import-rules.js';
 
 /**
- * The house rules, read from the folders and not from the lint configuration, so that they hold when that one is
- * edited, and for what lint does not see: dynamic imports, cycles, missing contract tests.
+ * The rules of the house. Who may import whom stands in scripts/import-rules.js, which the linter reads too; here it is held
+ * for what the linter does not see as well: import types, cycles, missing contract tests.
  */
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const MAX_LINES = 250;
+const MAX_FILES = 16;
 type Files = ReadonlyMap<string, string>;
 
 interface Import {
@@ -19,67 +21,20 @@ interface Import {
   readonly to: string;
 }
 
-interface Rule {
-  readonly of: RegExp;
-  readonly may: string;
-  readonly values: RegExp;
-  readonly types?: RegExp;
-}
-
-const FACE = {
-  may: 'import core, keys, codec, idempotency, adapter, attempt and its own internal/: no store, no other face',
-  values: /^(core|keys|codec)\/|^(api|idempotency|adapter|attempt|translate|logging)\.ts$|^node:/,
-};
-/** The first that fits counts. A file may also import its own folder, but for a store. */
-const RULES: readonly Rule[] = [
-  { of: /^core\//, may: 'import only core, and no node:*', values: /^core\// },
-  {
-    of: /^(keys|codec)\//,
-    may: 'import only values, core/errors, and the types of core/record',
-    values: /^values\/|^core\/errors\.ts$|^node:/,
-    types: /^core\/record\.ts$/,
-  },
-  { of: /^values\//, may: 'import only core/errors', values: /^core\/errors\.ts$/ },
-  {
-    of: /^stores\/internal\//,
-    may: 'import core/{record,store,errors,check,token} and its neighbours: no engine, no store',
-    values: /^core\/(record|store|errors|check|token)\.ts$|^stores\/internal\/|^node:/,
-  },
-  {
-    // Its transactional mode is the engine on a store of its own, whose claims begin transactions.
-    of: /^stores\/postgres\.ts$/,
-    may: 'import what a store may, and transaction/',
-    values: /^core\/(record|store|errors|check|token)\.ts$|^stores\/internal\/|^transaction\/|^node:/,
-  },
-  {
-    of: /^stores\//,
-    may: 'import core/{record,store,errors,check,token} and internal/: no engine, no other store',
-    values: /^core\/(record|store|errors|check|token)\.ts$|^stores\/internal\/|^node:/,
-  },
-  { ...FACE, of: /^(task|function|http|queue|transaction)\// },
-  { of: /^testing\//, may: 'import only core', values: /^core\/|^node:/ },
-  { of: /^pipeline\//, may: 'import nothing', values: /^$/ },
-  { of: /^(index|defaults)\.ts$/, may: 'bring all together', values: /^(?!node:)/ },
-  {
-    of: /^[\w-]+\.ts$/,
-    may: 'import core, keys, codec and their like: no store, no face',
-    values: /^(core|keys|codec)\/|^(?!index|defaults)[\w-]+\.ts$|^node:/,
-  },
-];
-
-/** Packages that users bring, and the only folders that may know of them; never by a static import. */
-const PEERS: readonly { readonly of: RegExp; readonly name: RegExp }[] = [
-  { of: /^stores\//, name: /^(ioredis|pg|@aws-sdk\/.+)$/ },
-  { of: /^http\//, name: /^fastify$/ },
-  { of: /^queue\//, name: /^(bullmq|amqplib|@aws-sdk\/.+)$/ },
-  { of: /^testing\//, name: /^fast-check$/ },
-];
-
 const src = readFiles('src');
 
 describe('architecture', () => {
   test('every import is one that its folder may make', () => {
     expect(forbiddenImports(src)).toEqual([]);
+  });
+
+  test('ARCHITECTURE.md says the same', () => {
+    const papers = read('ARCHITECTURE.md');
+    expect(RULES.map(({ may }) => may).filter((sentence) => !papers.includes(sentence))).toEqual([]);
+  });
+
+  test(`a folder in src holds ${MAX_FILES} files at most`, () => {
+    expect(fullFolders(src)).toEqual([]);
   });
 
   test('there is no circular import, types included', () => {
@@ -125,24 +80,24 @@ describe('the rules bite', () => {
     ['keys/a.ts', "import { isLive } from '../core/record.js'"],
     ['keys/a.ts', "import { type StoredRecord } from '../core/record.js'"],
     ['codec/a.ts', "import '../keys/b.js'"],
-    ['stores/a.ts', "import './b.js'"],
-    ['stores/a.ts', "import type { Engine } from '../core/engine.js'"],
-    ['stores/a.ts', "import { Redis } from 'ioredis'"],
-    ['stores/a.ts', "import { type Redis } from 'ioredis'"],
-    ['stores/internal/a.ts', "export * from '../memory.js'"],
-    ['task/a.ts', "import type { InMemoryStore } from '../stores/memory.js'"],
-    ['task/a.ts', "type Store = import('../stores/memory.js').InMemoryStore"],
+    ['stores/a/store.ts', "import '../b/store.js'"],
+    ['stores/a/store.ts', "import type { Engine } from '../../core/engine/engine.js'"],
+    ['stores/a/store.ts', "import { Redis } from 'ioredis'"],
+    ['stores/a/store.ts', "import { type Redis } from 'ioredis'"],
+    ['stores/shared/a.ts', "export * from '../memory/store.js'"],
+    ['task/a.ts', "import type { InMemoryStore } from '../stores/memory/store.js'"],
+    ['task/a.ts', "type Store = import('../stores/memory/store.js').InMemoryStore"],
     ['task/a.ts', "import '../function/b.js'"],
-    ['task/a.ts', "import '../defaults.js'"],
+    ['http/a.ts', "import '../default-store.js'"],
     ['task/a.ts', "await import('ioredis')"],
     ['http/internal/a.ts', "import '../../queue/b.js'"],
     ['http/a.ts', "import express from 'express'"],
     ['http/a.ts', "import { fastify } from 'fastify'"],
     ['queue/a.ts', "import { Worker } from 'bullmq'"],
-    ['queue/internal/a.ts', "import '../../stores/memory.js'"],
+    ['queue/internal/a.ts', "import '../../stores/memory/store.js'"],
     ['pipeline/a.ts', "import 'node:crypto'"],
-    ['idempotency.ts', "import './stores/memory.js'"],
-    ['attempt.ts', "import './defaults.js'"],
+    ['idempotency/a.ts', "import '../stores/memory/store.js'"],
+    ['idempotency/a.ts', "import '../default-store.js'"],
     ['elsewhere/a.ts', "import 'node:fs'"],
     ['task/a.ts', "import 'lodash'"],
     ['task/a.ts', "import './missing.js'"],
@@ -153,13 +108,23 @@ describe('the rules bite', () => {
   test.each([
     ['core/a.ts', "import './errors.js'"],
     ['codec/a.ts', "import type { StoredRecord } from '../core/record.js'"],
-    ['stores/a.ts', "export const load = () => import('ioredis')"],
-    ['stores/a.ts', "import type { Redis } from 'ioredis'"],
-    ['http/a.ts', "import '../core/engine.js'; import '../idempotency.js'"],
+    ['stores/a/store.ts', "export const load = () => import('ioredis')"],
+    [
+      'stores/a/store.ts',
+      "import type { Redis } from 'ioredis'; import './b.js'; import '../shared/kept.js'",
+    ],
+    ['http/a.ts', "import '../core/store.js'; import '../idempotency/adapter.js'"],
+    ['task/a.ts', "import '../default-store.js'"],
     ['http/a.ts', "import type {} from 'fastify'"],
     ['queue/a.ts', "import type { Job } from 'bullmq'; import './internal/delivery.js'"],
   ])('%s may contain: %s', (path, text) => {
     expect(forbiddenImports(new Map([[path, text]]), exceptMissing)).toEqual([]);
+  });
+
+  test('a folder that is too full is found', () => {
+    const files = (count: number) => Array.from({ length: count }, (_, at) => [`core/${at}.ts`, ''] as const);
+    expect(fullFolders(new Map(files(MAX_FILES)))).toEqual([]);
+    expect(fullFolders(new Map(files(MAX_FILES + 1)))).toHaveLength(1);
   });
 
   test('a cycle, a long file, a statement in index.ts and an untested store are found', () => {
@@ -172,39 +137,20 @@ describe('the rules bite', () => {
     expect(longFiles(lines(MAX_LINES + 1, 'f();'))).toHaveLength(1);
     expect(longFiles(lines(MAX_LINES, 'f(); // why\n\n// a comment\n  /** doc\n * more\n */'))).toEqual([]);
     expect(statementsOfIndex(new Map([['index.ts', "import './a.js'"]]))).toHaveLength(1);
-    const untested = new Map([['x.test.ts', "import { DueStore } from '../../src/stores/due.js'"]]);
-    expect(storesWithoutContract(new Map([['stores/due.ts', '']]), untested)).toHaveLength(1);
+    const untested = new Map([['x.test.ts', "import { DueStore } from '../../src/stores/due/store.js'"]]);
+    expect(storesWithoutContract(new Map([['stores/due/store.ts', '']]), untested)).toHaveLength(1);
   });
 });
 
 function forbiddenImports(files: Files, exists = (path: string) => files.has(path)): string[] {
-  return [...files].flatMap(([path, text]) => {
-    const rule = RULES.find(({ of }) => of.test(path));
-    if (!rule) return [`${path}: no rule for its folder; decide in RULES who may import whom`];
-    return importsOf(path, text)
-      .map((each) => ({ each, fault: faultOf(each, rule, exists) }))
-      .flatMap(({ each, fault }) => (fault ? [`${path} imports ${each.to} (${each.kind}): ${fault}`] : []));
-  });
+  return [...files].flatMap(([path, text]) =>
+    importsOf(path, text).flatMap(({ kind, to }) => {
+      const isMissing = to.endsWith('.ts') && !exists(to);
+      const fault = isMissing ? 'there is no such file' : importFault(path, to, kind);
+      return fault ? [`${path} imports ${to} (${kind}): ${fault}`] : [];
+    }),
+  );
 }
-
-function faultOf(
-  { kind, from, to }: Import,
-  rule: Rule,
-  exists: (path: string) => boolean,
-): string | undefined {
-  const isLocal = to.endsWith('.ts');
-  if (isLocal && !exists(to)) return 'there is no such file';
-  const isPeer = PEERS.some(({ of, name }) => of.test(from) && name.test(to));
-  if (isPeer)
-    return kind === 'value' ? 'a client library is loaded by import(), or named by import type' : undefined;
-  if (!isLocal && !/^node:/.test(to)) return 'no such package here; PEERS says who may know of which';
-  const isOwn =
-    isLocal && from.includes('/') && folderOf(from) === folderOf(to) && folderOf(from) !== 'stores';
-  const allowed = isOwn || rule.values.test(to) || (kind === 'type' && rule.types?.test(to) === true);
-  return allowed ? undefined : `${folderOf(from)} may ${rule.may}`;
-}
-
-const folderOf = (path: string): string => path.split('/')[0] ?? path;
 
 function importsOf(from: string, text: string): Import[] {
   const found: Import[] = [];
@@ -245,6 +191,15 @@ function cycles(files: Files): string[] {
   return found;
 }
 
+function fullFolders(files: Files): string[] {
+  const counts = new Map<string, number>();
+  for (const path of files.keys())
+    counts.set(posix.dirname(path), (counts.get(posix.dirname(path)) ?? 0) + 1);
+  return [...counts]
+    .filter(([, count]) => count > MAX_FILES)
+    .map(([folder, count]) => `${folder}: ${count} files, ${MAX_FILES} at most`);
+}
+
 function statementsOfIndex(files: Files): string[] {
   const statements = parse('index.ts', files.get('index.ts') ?? '').statements;
   return statements
@@ -270,7 +225,7 @@ function linesOfCode(text: string): number {
 }
 
 function storesWithoutContract(files: Files, contract: Files): string[] {
-  const stores = [...files.keys()].filter((path) => /^stores\/[^/]+\.ts$/.test(path));
+  const stores = [...files.keys()].filter((path) => /^stores\/[^/]+\/store\.ts$/.test(path));
   const tests = [...contract].filter(([path]) => path.endsWith('.test.ts')).map(([, text]) => text);
   const isRun = (store: string): boolean =>
     tests.some(

@@ -8,11 +8,11 @@ import {
   makeIdempotent,
   type IdempotencyOptions,
 } from '../src/index.js';
-import { recordOf } from '../src/http/internal/address.js';
-import { checkScope } from '../src/http/internal/address.js';
+import { recordOf } from '../src/http/internal/exchange/address.js';
+import { checkScope } from '../src/http/internal/exchange/address.js';
 import { fetchIdempotency } from '../src/http/fetch.js';
 import { idempotentConsumer } from '../src/queue/consumer.js';
-import { RedisStore } from '../src/stores/redis.js';
+import { RedisStore } from '../src/stores/redis/store.js';
 import { errorOf } from './support/deferred.js';
 import { chargeTask, middleware } from './support/tasks.js';
 

@@ -4,7 +4,7 @@
  */
 import { startPostgres } from '../__tests__/support/postgres-server.js';
 import { createIdempotency } from '../src/index.js';
-import { PostgresStore } from '../src/stores/postgres.js';
+import { PostgresStore } from '../src/stores/postgres/store.js';
 import { compare, type System } from './harness.js';
 
 const server = await startPostgres();

@@ -11,14 +11,23 @@ const MEASURED = [
   {
     what: 'core + task + Redis store (goal 15 KB)',
     limit: 26.45 * KB,
-    entries: ['core/engine', 'core/events', 'core/background', 'task/middleware', 'stores/redis'],
+    entries: [
+      'core/engine/engine',
+      'core/events',
+      'core/background/background',
+      'task/replies',
+      'task/capture',
+      'task/results',
+      'task/options',
+      'stores/redis/store',
+    ],
     // Weighed by the next one.
-    external: ['*/codec/index.js', '*/keys/index.js', '*/idempotency.js'],
+    external: ['*/codec/index.js', '*/keys/index.js', '*/idempotency/idempotency.js'],
   },
   {
     what: 'all that IdempotencyMiddleware imports: keys, codec and composition too',
     limit: 36.0 * KB,
-    entries: ['defaults'],
+    entries: ['task/middleware'],
     names: 'IdempotencyMiddleware, getIdempotencyMiddleware',
     external: [],
   },

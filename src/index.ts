@@ -1,12 +1,10 @@
 /** Public names only. Importing this loads no client library. */
 export {
-  defaultStore,
   IdempotencyMiddleware,
   getIdempotencyMiddleware,
-  idempotent,
-  makeIdempotent,
   type IdempotencyMiddlewareOptions,
-} from './defaults.js';
+} from './task/middleware.js';
+export { defaultStore } from './default-store.js';
 export {
   inFlightPerScope,
   waitersPerKey,
@@ -14,7 +12,7 @@ export {
   type Admitted,
   type AdmitFacts,
 } from './core/admission.js';
-export { createIdempotency } from './idempotency.js';
+export { createIdempotency } from './idempotency/idempotency.js';
 export type {
   Idempotency,
   CacheHit,
@@ -24,11 +22,11 @@ export type {
   OnAbandoned,
   Reconciled,
   RunOptions,
-} from './api.js';
-export { currentAttempt } from './attempt.js';
+} from './idempotency/api.js';
+export { currentAttempt } from './idempotency/current-attempt.js';
 export { contextKey, hashKey } from './keys/index.js';
 export type { ClassCodec, CodecOptions, Redact, RedactFacts } from './codec/index.js';
-export { InMemoryStore, type InMemoryStoreOptions } from './stores/memory.js';
+export { InMemoryStore, type InMemoryStoreOptions } from './stores/memory/store.js';
 export type { Attempt } from './core/attempt/attempt.js';
 export {
   DuplicateError,
@@ -61,9 +59,14 @@ export {
   type Settlement,
   type SimpleRecord,
 } from './core/store.js';
-export type { Idempotent, IdempotentOptions } from './function/idempotent.js';
-export type { MadeIdempotent, MakeIdempotent, MakeIdempotentOptions } from './function/make-idempotent.js';
+export { idempotent, type Idempotent, type IdempotentOptions } from './function/idempotent.js';
+export {
+  makeIdempotent,
+  type MadeIdempotent,
+  type MakeIdempotent,
+  type MakeIdempotentOptions,
+} from './function/make-idempotent.js';
 export { ConcurrentBehavior, type FunctionOptions } from './function/options.js';
-export type { Logger } from './logging.js';
+export type { Logger } from './idempotency/logging.js';
 export type { ContextLike, ResultClass, ResultLike, TaskLike } from './task/contract.js';
 export type { TaskDefaults, TaskOptions, TaskReconciled } from './task/options.js';

@@ -5,10 +5,10 @@ import type { CodecOptions, Redact, RedactFacts } from '../../src/codec/index.js
 import type { Attempt } from '../../src/core/attempt/attempt.js';
 import type { Lease, RecordedStep, StoreKey } from '../../src/core/record.js';
 import type { Replacement, Settlement } from '../../src/core/store.js';
-import type { Idempotency } from '../../src/idempotency.js';
+import type { Idempotency } from '../../src/idempotency/idempotency.js';
 import { createIdempotency, idempotent, makeIdempotent } from '../../src/index.js';
 import { idempotentConsumer } from '../../src/queue/consumer.js';
-import { InMemoryStore } from '../../src/stores/memory.js';
+import { InMemoryStore } from '../../src/stores/memory/store.js';
 import { startExpress } from '../http/servers/express.js';
 import { startFastify } from '../http/servers/fastify.js';
 import { startFetch } from '../http/servers/fetch.js';

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll } from '@jest/globals';
-import { DynamoDBStore } from '../../src/stores/dynamodb.js';
+import { DynamoDBStore } from '../../src/stores/dynamodb/store.js';
 import { describeStoreContract } from '../../src/testing/index.js';
 import { startDynamo, type PrivateDynamo } from '../support/dynalite.js';
 

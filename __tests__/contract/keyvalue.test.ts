@@ -1,6 +1,6 @@
 import { afterAll, beforeAll } from '@jest/globals';
 import { Redis } from 'ioredis';
-import { KeyValueStore, type IdempotencyStore } from '../../src/stores/keyvalue.js';
+import { KeyValueStore, type IdempotencyStore } from '../../src/stores/keyvalue/store.js';
 import { describeStoreContract } from '../../src/testing/index.js';
 import { startRedis, type PrivateRedis } from '../support/redis-server.js';
 import { SetexStore } from '../support/simple-stores.js';

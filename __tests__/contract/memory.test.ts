@@ -1,4 +1,4 @@
-import { InMemoryStore } from '../../src/stores/memory.js';
+import { InMemoryStore } from '../../src/stores/memory/store.js';
 import { describeStoreContract, FaultyStore } from '../../src/testing/index.js';
 
 describeStoreContract('InMemoryStore', () => {

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll } from '@jest/globals';
 import type { Pool } from 'pg';
-import { PostgresStore } from '../../src/stores/postgres.js';
+import { PostgresStore } from '../../src/stores/postgres/store.js';
 import { describeStoreContract } from '../../src/testing/index.js';
 import { TransactionPooler } from '../stores/postgres-pooler.js';
 import { startPostgres, type PrivatePostgres } from '../support/postgres-server.js';

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll } from '@jest/globals';
 import RedisMock from 'ioredis-mock';
 import { Redis } from 'ioredis';
-import { RedisStore } from '../../src/stores/redis.js';
+import { RedisStore } from '../../src/stores/redis/store.js';
 import { startRedis, type PrivateRedis } from '../support/redis-server.js';
 import { describeStoreContract } from '../../src/testing/index.js';
 

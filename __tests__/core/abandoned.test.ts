@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import type { OnAbandoned, RunOptions } from '../../src/api.js';
+import type { OnAbandoned, RunOptions } from '../../src/idempotency/api.js';
 import { errorOf } from '../support/deferred.js';
 import { crashedOwner, placeOf, world } from '../support/instances.js';
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
-import { createIdempotency } from '../../src/idempotency.js';
-import { InMemoryStore } from '../../src/stores/memory.js';
+import { createIdempotency } from '../../src/idempotency/idempotency.js';
+import { InMemoryStore } from '../../src/stores/memory/store.js';
 import { deferred, errorOf } from '../support/deferred.js';
 import { nextEvent, placeOf, world } from '../support/instances.js';
 

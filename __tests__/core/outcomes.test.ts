@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import type { EventDetail } from '../../src/core/events.js';
-import type { Idempotency } from '../../src/idempotency.js';
+import type { Idempotency } from '../../src/idempotency/idempotency.js';
 import { deferred } from '../support/deferred.js';
 import { crashedOwner, placeOf, world } from '../support/instances.js';
 

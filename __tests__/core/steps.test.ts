@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { currentAttempt } from '../../src/attempt.js';
+import { currentAttempt } from '../../src/idempotency/current-attempt.js';
 import { deferred, errorOf } from '../support/deferred.js';
 import { storeDown } from '../support/faulty-store.js';
 import { crashedOwner, nextEvent, placeOf, world } from '../support/instances.js';

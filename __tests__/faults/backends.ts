@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
-import { PostgresStore } from '../../src/stores/postgres.js';
+import { PostgresStore } from '../../src/stores/postgres/store.js';
 import { startPostgres, type PrivatePostgres } from '../support/postgres-server.js';
 import { startRedis, type PrivateRedis } from '../support/redis-server.js';
 import { Wire } from './wire.js';

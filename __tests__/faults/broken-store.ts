@@ -2,7 +2,7 @@ import { Redis } from 'ioredis';
 import { StoreError } from '../../src/core/errors.js';
 import type { Lease, RecordedStep, StoreKey, StoredRecord } from '../../src/core/record.js';
 import type { ClaimAnswer, ClaimRequest, LeaseStore, Replacement, Settlement } from '../../src/core/store.js';
-import type { RedisStore } from '../../src/stores/redis.js';
+import type { RedisStore } from '../../src/stores/redis/store.js';
 import type { Breakage } from './worker-config.js';
 
 const trueNow = Date.now.bind(Date);

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { adapterOf, type Idempotency } from '../../src/idempotency.js';
+import { adapterOf, type Idempotency } from '../../src/idempotency/idempotency.js';
 import type { Attempt } from '../../src/core/attempt/attempt.js';
 import { isIdempotencyError } from '../../src/core/errors.js';
 import type { Answer, Outcome } from '../../src/core/outcome.js';

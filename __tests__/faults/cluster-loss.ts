@@ -6,7 +6,7 @@ import { Redis } from 'ioredis';
 import { leaseOf } from '../../src/core/record.js';
 import type { ClaimRequest } from '../../src/core/store.js';
 import { newToken } from '../../src/core/token.js';
-import { RedisStore, type RedisStoreOptions } from '../../src/stores/redis.js';
+import { RedisStore, type RedisStoreOptions } from '../../src/stores/redis/store.js';
 import { placeOf } from '../support/instances.js';
 import { startReplicated, until } from '../support/redis-cluster.js';
 import { Link } from '../support/replication-link.js';

@@ -1,8 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { Cluster } from 'ioredis';
 import type { ClaimRequest } from '../../src/core/store.js';
-import { createIdempotency, type Idempotency } from '../../src/idempotency.js';
-import { RedisStore, type RedisStoreOptions } from '../../src/stores/redis.js';
+import { createIdempotency, type Idempotency } from '../../src/idempotency/idempotency.js';
+import { RedisStore, type RedisStoreOptions } from '../../src/stores/redis/store.js';
 import { describeStoreContract } from '../../src/testing/index.js';
 import { placeOf } from '../support/instances.js';
 import { startCluster, until, type Node, type TestCluster } from '../support/redis-cluster.js';

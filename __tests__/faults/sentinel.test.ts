@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
-import { createIdempotency } from '../../src/idempotency.js';
-import { RedisStore } from '../../src/stores/redis.js';
+import { createIdempotency } from '../../src/idempotency/idempotency.js';
+import { RedisStore } from '../../src/stores/redis/store.js';
 import { errorOf } from '../support/deferred.js';
 import { placeOf } from '../support/instances.js';
 import { startReplicated, until, type Replicated } from '../support/redis-cluster.js';

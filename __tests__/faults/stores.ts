@@ -1,7 +1,7 @@
 import { Pool } from 'pg';
 import type { LeaseStore } from '../../src/core/store.js';
-import { PostgresStore } from '../../src/stores/postgres.js';
-import { RedisStore } from '../../src/stores/redis.js';
+import { PostgresStore } from '../../src/stores/postgres/store.js';
+import { RedisStore } from '../../src/stores/redis/store.js';
 import { BrokenStore } from './broken-store.js';
 import type { StoreConfig } from './worker-config.js';
 

@@ -1,7 +1,8 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, test } from '@jest/globals';
-import type * as defaults from '../../src/defaults.js';
+import type * as stores from '../../src/default-store.js';
+import { storeFor } from '../../src/default-store.js';
 import { idempotent, InMemoryStore, makeIdempotent } from '../../src/index.js';
 import { deferred } from '../support/deferred.js';
 import { FaultyStore } from '../support/faulty-store.js';
@@ -25,17 +26,18 @@ describe('calls', () => {
 
   test('of two copies of the library meet in the memory store of the process, and in one wrapper', async () => {
     // The query makes it another module, as the ESM and the CommonJS build are.
-    const copy = '../../src/defaults.ts?copy';
-    const other = (await import(copy)) as typeof defaults;
-    expect(other.idempotent).not.toBe(idempotent);
-    for (const where of [{}, { store: new Map(), logger: {} }]) {
+    const copy = '../../src/default-store.ts?copy';
+    const other = (await import(copy)) as typeof stores;
+    expect(other.storeFor).not.toBe(storeFor);
+    const logger = {};
+    for (const store of [undefined, new Map()]) {
       const gate = deferred<string>();
-      const calls = [idempotent, other.idempotent].map((each) =>
-        each({ key: 'copies', ...where, execute: () => gate.promise }),
+      const calls = [storeFor, other.storeFor].map((copyOf) =>
+        idempotent({ key: 'copies', store: copyOf(store, logger), logger, execute: () => gate.promise }),
       );
       gate.resolve('met');
       expect(await Promise.all(calls)).toEqual(['met', 'met']);
-      expect(idempotent.stats(where.store ? { store: where.store } : {})).toMatchObject({
+      expect(idempotent.stats(store ? { store } : {})).toMatchObject({
         misses: 1,
         joins: 1,
       });

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { idempotent, type IdempotencyRecord, type IdempotentOptions } from '../../src/index.js';
-import { RedisStore } from '../../src/stores/redis.js';
+import { RedisStore } from '../../src/stores/redis/store.js';
 import { deferred, errorOf } from '../support/deferred.js';
 import { startRedis, type PrivateRedis } from '../support/redis-server.js';
 

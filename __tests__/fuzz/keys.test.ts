@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { createIdempotency } from '../../src/idempotency.js';
+import { createIdempotency } from '../../src/idempotency/idempotency.js';
 import { hashKey } from '../../src/keys/index.js';
-import { InMemoryStore } from '../../src/stores/memory.js';
-import { RedisStore } from '../../src/stores/redis.js';
+import { InMemoryStore } from '../../src/stores/memory/store.js';
+import { RedisStore } from '../../src/stores/redis/store.js';
 import type { LeaseStore } from '../../src/core/store.js';
 import { startRedis, type PrivateRedis } from '../support/redis-server.js';
 import { endOf, expectCoded, forAll, TEST_MS, watchPrototypes } from './cases.js';

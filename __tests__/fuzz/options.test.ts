@@ -1,11 +1,11 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { IdempotencyMiddleware, idempotent, makeIdempotent } from '../../src/index.js';
-import { createIdempotency } from '../../src/idempotency.js';
-import { InMemoryStore } from '../../src/stores/memory.js';
-import { KeyValueStore } from '../../src/stores/keyvalue.js';
-import { INSTANCE_OPTIONS, RUN_OPTIONS } from '../../src/checks.js';
-import { RedisStore } from '../../src/stores/redis.js';
+import { createIdempotency } from '../../src/idempotency/idempotency.js';
+import { InMemoryStore } from '../../src/stores/memory/store.js';
+import { KeyValueStore } from '../../src/stores/keyvalue/store.js';
+import { INSTANCE_OPTIONS, RUN_OPTIONS } from '../../src/idempotency/options.js';
+import { RedisStore } from '../../src/stores/redis/store.js';
 import { chargeTask } from '../support/tasks.js';
 import { endOf, expectCoded, forAll, TEST_MS, watchPrototypes, type End } from './cases.js';
 import { wrongValue } from './values.js';

@@ -1,8 +1,8 @@
 import { expect, test } from '@jest/globals';
 import { idempotent } from '../../src/index.js';
-import { createIdempotency } from '../../src/idempotency.js';
-import type { RunOptions } from '../../src/api.js';
-import { InMemoryStore } from '../../src/stores/memory.js';
+import { createIdempotency } from '../../src/idempotency/idempotency.js';
+import type { RunOptions } from '../../src/idempotency/api.js';
+import { InMemoryStore } from '../../src/stores/memory/store.js';
 import { errorOf } from '../support/deferred.js';
 import { chargeTask, middleware } from '../support/tasks.js';
 

@@ -4,7 +4,7 @@ import express5, { type ErrorRequestHandler, type Express, type RequestHandler }
 // @ts-expect-error Express 4 brings no types, and those installed are of 5
 import express4 from 'express4';
 import { expressIdempotency } from '../../src/http/express.js';
-import { InMemoryStore } from '../../src/stores/memory.js';
+import { InMemoryStore } from '../../src/stores/memory/store.js';
 import { exchange, expectReplay, FORMS } from './differential/client.js';
 import { EXPRESS_CASES } from './differential/express-cases.js';
 import { listen } from './servers/listen.js';

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { fastifyIdempotency } from '../../src/http/fastify.js';
-import { InMemoryStore } from '../../src/stores/memory.js';
+import { InMemoryStore } from '../../src/stores/memory/store.js';
 import { exchange, expectReplay, FORMS } from './differential/client.js';
 import { FASTIFY_CASES } from './differential/fastify-cases.js';
 import { exchange2 } from './differential/http2-client.js';

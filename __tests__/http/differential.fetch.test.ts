@@ -3,7 +3,7 @@ import type { Server } from 'node:http';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { createAdaptorServer } from '@hono/node-server';
 import { fetchIdempotency } from '../../src/http/fetch.js';
-import { InMemoryStore } from '../../src/stores/memory.js';
+import { InMemoryStore } from '../../src/stores/memory/store.js';
 import { exchange, expectReplay, FORMS } from './differential/client.js';
 import { FETCH_CASES } from './differential/fetch-cases.js';
 import { exchange2 } from './differential/http2-client.js';

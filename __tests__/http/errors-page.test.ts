@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from '@jest/globals';
 import { ERROR_CODES } from '../../src/core/errors.js';
-import { ERRORS_PAGE, PROBLEM_CODES, problemFacts } from '../../src/http/internal/problem.js';
+import { ERRORS_PAGE, PROBLEM_CODES, problemFacts } from '../../src/http/internal/problem/problem.js';
 
 const page = readFileSync(new URL('../../docs/errors.md', import.meta.url), 'utf8');
 const sections = new Map(

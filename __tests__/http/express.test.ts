@@ -6,8 +6,8 @@ import express5, { type Express, type NextFunction, type Request, type Response 
 // @ts-expect-error Express 4 brings no types, and those installed are of 5
 import express4 from 'express4';
 import { expressIdempotency, recordOf, type ExpressIdempotencyOptions } from '../../src/http/express.js';
-import { createIdempotency } from '../../src/idempotency.js';
-import { InMemoryStore } from '../../src/stores/memory.js';
+import { createIdempotency } from '../../src/idempotency/idempotency.js';
+import { InMemoryStore } from '../../src/stores/memory/store.js';
 import { deferred } from '../support/deferred.js';
 import { rawPost, send, until } from './contract/harness.js';
 import { describeHttpContract } from './contract.js';

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { fetchIdempotency, type FetchIdempotencyOptions } from '../../src/http/fetch.js';
-import { InMemoryStore } from '../../src/stores/memory.js';
+import { InMemoryStore } from '../../src/stores/memory/store.js';
 import { describeHttpContract } from './contract.js';
 import { startFetch, startHono } from './servers/fetch.js';
 

@@ -12,7 +12,7 @@ import { expressIdempotency } from '../../src/http/express.js';
 import { fastifyIdempotency } from '../../src/http/fastify.js';
 import { fetchIdempotency } from '../../src/http/fetch.js';
 import { FaultyStore, storeDown } from '../../src/testing/faulty-store.js';
-import { InMemoryStore } from '../../src/stores/memory.js';
+import { InMemoryStore } from '../../src/stores/memory/store.js';
 import { deferred } from '../support/deferred.js';
 import { send, until } from './contract/harness.js';
 import { compression, fastifyPlugins } from './differential/middlewares.js';

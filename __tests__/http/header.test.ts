@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { parseKeyHeader } from '../../src/http/internal/header.js';
+import { parseKeyHeader } from '../../src/http/internal/exchange/header.js';
 
 const accepted: [string, string][] = [
   ['"8e03978e-40d5-43dd-bc93-6894a57f9324"', '8e03978e-40d5-43dd-bc93-6894a57f9324'],

@@ -1,10 +1,10 @@
 import { describe, expect, test } from '@jest/globals';
-import { checkScope, recordOf } from '../../src/http/internal/address.js';
+import { checkScope, recordOf } from '../../src/http/internal/exchange/address.js';
 import { httpSettings, readHttpOptions } from '../../src/http/internal/options.js';
-import { answerTo } from '../../src/http/internal/problem-for.js';
+import { answerTo } from '../../src/http/internal/problem/problem-for.js';
 import { composeNamespace } from '../../src/keys/index.js';
-import { createIdempotency } from '../../src/idempotency.js';
-import { InMemoryStore } from '../../src/stores/memory.js';
+import { createIdempotency } from '../../src/idempotency/idempotency.js';
+import { InMemoryStore } from '../../src/stores/memory/store.js';
 
 const store = new InMemoryStore();
 const settings = (options: object) =>

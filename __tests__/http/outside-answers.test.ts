@@ -7,7 +7,7 @@ import express4 from 'express4';
 import Fastify, { type FastifyReply } from 'fastify';
 import { expressIdempotency, type ExpressIdempotencyOptions } from '../../src/http/express.js';
 import { fastifyIdempotency } from '../../src/http/fastify.js';
-import { InMemoryStore } from '../../src/stores/memory.js';
+import { InMemoryStore } from '../../src/stores/memory/store.js';
 import { deferred } from '../support/deferred.js';
 import { rawPost, send, until } from './contract/harness.js';
 import { timeout } from './differential/middlewares.js';

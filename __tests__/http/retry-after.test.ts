@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { IdempotencyStatus, type StoredRecord } from '../../src/core/record.js';
-import { retryAfterSeconds } from '../../src/http/internal/retry-after.js';
+import { retryAfterSeconds } from '../../src/http/internal/exchange/retry-after.js';
 
 const LEASE_MS = 30_000;
 const NOW_MS = 1_000_000_000;

@@ -9,7 +9,7 @@ import { expressIdempotency } from '../../src/http/express.js';
 import { fastifyIdempotency } from '../../src/http/fastify.js';
 import { fetchIdempotency } from '../../src/http/fetch.js';
 import { idempotentConsumer } from '../../src/queue/consumer.js';
-import { KeyValueStore } from '../../src/stores/keyvalue.js';
+import { KeyValueStore } from '../../src/stores/keyvalue/store.js';
 import { chargeTask, middleware } from '../support/tasks.js';
 
 /** Every key holds a record that a version to come has written: of format 3, as far as anybody can know it. */

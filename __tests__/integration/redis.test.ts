@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { Redis } from 'ioredis';
 import { createIdempotency, IdempotencyMiddleware, type IdempotencyOptions } from '../../src/index.js';
-import { RedisStore } from '../../src/stores/redis.js';
+import { RedisStore } from '../../src/stores/redis/store.js';
 import { deferred, errorOf } from '../support/deferred.js';
 import { nextEvent } from '../support/instances.js';
 import { startRedis, type PrivateRedis } from '../support/redis-server.js';

@@ -1,5 +1,5 @@
 import type { Grant } from '../../src/core/record.js';
-import type { Kept } from '../../src/stores/internal/kept.js';
+import type { Kept } from '../../src/stores/shared/kept.js';
 import type { Call, CallerState, Command, State } from './state.js';
 
 /**

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import type { AbandonedRule } from '../../src/core/record.js';
-import type { Kept } from '../../src/stores/internal/kept.js';
+import type { Kept } from '../../src/stores/shared/kept.js';
 import { explore, type World } from './explore.js';
 import type { Budget } from './state.js';
 import { REAL, type Steps } from './store.js';

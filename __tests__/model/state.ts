@@ -1,7 +1,7 @@
 import type { Awaited } from '../../src/core/decision.js';
 import type { Lease } from '../../src/core/record.js';
 import type { ClaimRequest, Settlement } from '../../src/core/store.js';
-import type { Kept } from '../../src/stores/internal/kept.js';
+import type { Kept } from '../../src/stores/shared/kept.js';
 import { freshKey } from '../../src/testing/bench.js';
 
 /** The length of a lease, in ticks of the model's clock. */

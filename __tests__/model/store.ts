@@ -1,5 +1,5 @@
-import * as transitions from '../../src/stores/internal/transitions.js';
-import type { Kept } from '../../src/stores/internal/kept.js';
+import * as transitions from '../../src/stores/shared/transitions.js';
+import type { Kept } from '../../src/stores/shared/kept.js';
 import { KEY, type Command, type State } from './state.js';
 
 /** The real steps of a record; a mutation puts a broken one in the place of one of them. */

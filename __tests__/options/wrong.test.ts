@@ -2,10 +2,10 @@
 import { describe, expect, test } from '@jest/globals';
 import { UsageError } from '../../src/core/errors.js';
 import { InMemoryStore } from '../../src/index.js';
-import { DynamoDBStore } from '../../src/stores/dynamodb.js';
-import { KeyValueStore } from '../../src/stores/keyvalue.js';
-import { PostgresStore } from '../../src/stores/postgres.js';
-import { RedisStore } from '../../src/stores/redis.js';
+import { DynamoDBStore } from '../../src/stores/dynamodb/store.js';
+import { KeyValueStore } from '../../src/stores/keyvalue/store.js';
+import { PostgresStore } from '../../src/stores/postgres/store.js';
+import { RedisStore } from '../../src/stores/redis/store.js';
 import { checkOptions } from '../../src/testing/options.js';
 import { observe, type Seen } from './effects.js';
 import { FACES, isHttp, type Face } from './faces.js';

@@ -1,7 +1,7 @@
 /** A RabbitMQ consumer in a process of its own. */
 import { connect } from 'amqplib';
 import { consumeIdempotently } from '../../src/queue/amqp.js';
-import { RedisStore } from '../../src/stores/redis.js';
+import { RedisStore } from '../../src/stores/redis/store.js';
 import { charge, reach, say } from './kill-points.js';
 
 const { REDIS_URL = '', AMQP_URL = '', QUEUE = '', RULE, MAX_ATTEMPTS = '10' } = process.env;

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { idempotentProcessor } from '../../src/queue/bullmq.js';
-import { InMemoryStore } from '../../src/stores/memory.js';
+import { InMemoryStore } from '../../src/stores/memory/store.js';
 import { FaultyStore, storeDown } from '../support/faulty-store.js';
 
 const job = {

@@ -1,6 +1,6 @@
 /** A BullMQ worker in a process of its own. */
 import { Worker, type Job } from 'bullmq';
-import { RedisStore } from '../../src/stores/redis.js';
+import { RedisStore } from '../../src/stores/redis/store.js';
 import { idempotentProcessor } from '../../src/queue/bullmq.js';
 import { charge, reach, say } from './kill-points.js';
 

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { DelayedError, Queue, QueueEvents, UnrecoverableError, Worker, Job, type JobsOptions } from 'bullmq';
 import { jobKey, idempotentProcessor, type ProcessorOptions } from '../../src/queue/bullmq.js';
-import { RedisStore } from '../../src/stores/redis.js';
+import { RedisStore } from '../../src/stores/redis/store.js';
 import { deferred, errorOf } from '../support/deferred.js';
 import { FaultyStore, storeDown } from '../support/faulty-store.js';
 import { startRedis, type PrivateRedis } from '../support/redis-server.js';

@@ -1,8 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
 import { idempotentConsumer, type ConsumerOptions } from '../../src/queue/consumer.js';
-import { currentAttempt } from '../../src/attempt.js';
-import { createIdempotency } from '../../src/idempotency.js';
-import { InMemoryStore } from '../../src/stores/memory.js';
+import { currentAttempt } from '../../src/idempotency/current-attempt.js';
+import { createIdempotency } from '../../src/idempotency/idempotency.js';
+import { InMemoryStore } from '../../src/stores/memory/store.js';
 import { deferred, errorOf } from '../support/deferred.js';
 import { FaultyStore, storeDown } from '../support/faulty-store.js';
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, test } from '@jest/globals';
 import { sqsBatchHandler, sqsKey, type SqsOptions, type SqsRecord } from '../../src/queue/sqs.js';
-import { InMemoryStore } from '../../src/stores/memory.js';
+import { InMemoryStore } from '../../src/stores/memory/store.js';
 import { deferred } from '../support/deferred.js';
 
 const STANDARD = 'arn:aws:sqs:eu-west-1:123456789012:orders';

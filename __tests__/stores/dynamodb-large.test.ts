@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { GetCommand, UpdateCommand, type DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import { createIdempotency } from '../../src/index.js';
-import { DynamoDBStore } from '../../src/stores/dynamodb.js';
+import { DynamoDBStore } from '../../src/stores/dynamodb/store.js';
 import { Bench } from '../../src/testing/bench.js';
 import { checkOptions } from '../../src/testing/options.js';
 import { startDynamo, type PrivateDynamo } from '../support/dynalite.js';

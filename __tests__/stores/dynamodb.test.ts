@@ -7,7 +7,7 @@ import {
   tableDefinition,
   timeToLive,
   type DocumentClient,
-} from '../../src/stores/dynamodb.js';
+} from '../../src/stores/dynamodb/store.js';
 import { Bench } from '../../src/testing/bench.js';
 import { checkOptions } from '../../src/testing/options.js';
 import { startDynamo, type PrivateDynamo } from '../support/dynalite.js';

@@ -1,7 +1,7 @@
 import { describe, expect, jest, test } from '@jest/globals';
 import { createIdempotency } from '../../src/index.js';
 import type { Lease } from '../../src/core/record.js';
-import { KeyValueStore, type IdempotencyStore } from '../../src/stores/keyvalue.js';
+import { KeyValueStore, type IdempotencyStore } from '../../src/stores/keyvalue/store.js';
 import { Bench } from '../../src/testing/bench.js';
 import { checkOptions } from '../../src/testing/options.js';
 import { BreakingStore, ForgetfulStore } from '../support/simple-stores.js';

@@ -2,8 +2,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@j
 import fc from 'fast-check';
 import { Redis } from 'ioredis';
 import { createIdempotency } from '../../src/index.js';
-import { fromPlain, toPlain } from '../../src/stores/internal/keyvalue-record.js';
-import { KeyValueStore, type IdempotencyStore } from '../../src/stores/keyvalue.js';
+import { fromPlain, toPlain } from '../../src/stores/keyvalue/record.js';
+import { KeyValueStore, type IdempotencyStore } from '../../src/stores/keyvalue/store.js';
 import { Bench } from '../../src/testing/bench.js';
 import { checkOptions } from '../../src/testing/options.js';
 import { startRedis, type PrivateRedis } from '../support/redis-server.js';

@@ -1,9 +1,9 @@
 import { afterEach, describe, expect, jest, test } from '@jest/globals';
-import { createIdempotency } from '../../src/idempotency.js';
+import { createIdempotency } from '../../src/idempotency/idempotency.js';
 import type { StoreKey } from '../../src/core/record.js';
 import type { ClaimRequest, Settlement } from '../../src/core/store.js';
 import { newToken } from '../../src/core/token.js';
-import { InMemoryStore, type InMemoryStoreOptions } from '../../src/stores/memory.js';
+import { InMemoryStore, type InMemoryStoreOptions } from '../../src/stores/memory/store.js';
 import { errorOf } from '../support/deferred.js';
 import { keyAt } from '../support/keys.js';
 

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { EventEmitter } from 'node:events';
-import type { PostgresClient, PostgresPool } from '../../src/stores/postgres.js';
-import { PostgresStore } from '../../src/stores/postgres.js';
+import type { PostgresClient, PostgresPool } from '../../src/stores/postgres/store.js';
+import { PostgresStore } from '../../src/stores/postgres/store.js';
 import { errorOf } from '../support/deferred.js';
 import { keyAt } from '../support/keys.js';
 

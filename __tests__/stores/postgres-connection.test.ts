@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { createIdempotency } from '../../src/index.js';
 import type { LeaseStore } from '../../src/core/store.js';
-import { PostgresStore } from '../../src/stores/postgres.js';
+import { PostgresStore } from '../../src/stores/postgres/store.js';
 import { deferred, errorOf } from '../support/deferred.js';
 import { Bench } from './postgres-bench.js';
 import { watchedPool } from './postgres-watched-pool.js';
@@ -146,7 +146,7 @@ describe('a server that goes and comes back', () => {
     const store = bench.store({ listen: false });
     const ended = bench.server.pool({ max: 1 });
     await ended.end();
-    const { PostgresStore: Store } = await import('../../src/stores/postgres.js');
+    const { PostgresStore: Store } = await import('../../src/stores/postgres/store.js');
     const error = await errorOf(new Store(ended).claim(place(), request()));
     expect(error).toMatchObject({ ...unavailable, transient: false });
     expect(error.message).toMatch(/the pool was ended/);

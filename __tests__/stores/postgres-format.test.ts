@@ -1,8 +1,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import type { Lease, StoreKey } from '../../src/core/record.js';
 import { createIdempotency } from '../../src/index.js';
-import { FORMAT_VERSION, RECORD_FIELDS } from '../../src/stores/internal/record-fields.js';
-import type { PostgresStore } from '../../src/stores/postgres.js';
+import { FORMAT_VERSION, RECORD_FIELDS } from '../../src/stores/shared/record-fields.js';
+import type { PostgresStore } from '../../src/stores/postgres/store.js';
 import { errorOf } from '../support/deferred.js';
 import { Bench } from './postgres-bench.js';
 import { claim, DONE, request } from './redis-steps.js';

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { build } from 'esbuild';
 import type { Pool } from 'pg';
-import { PostgresStore } from '../../src/stores/postgres.js';
+import { PostgresStore } from '../../src/stores/postgres/store.js';
 import { startPostgres, type PrivatePostgres } from '../support/postgres-server.js';
 
 const KILLS = 320;

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { EventEmitter } from 'node:events';
-import type { PostgresClient, PostgresQuery } from '../../src/stores/postgres.js';
-import { PostgresStore } from '../../src/stores/postgres.js';
+import type { PostgresClient, PostgresQuery } from '../../src/stores/postgres/store.js';
+import { PostgresStore } from '../../src/stores/postgres/store.js';
 import { deferred } from '../support/deferred.js';
 import { placeOf } from '../support/instances.js';
 

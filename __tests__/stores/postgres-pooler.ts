@@ -4,7 +4,7 @@ import type {
   PostgresPool,
   PostgresQuery,
   PostgresResult,
-} from '../../src/stores/postgres.js';
+} from '../../src/stores/postgres/store.js';
 import type { PrivatePostgres } from '../support/postgres-server.js';
 
 /**

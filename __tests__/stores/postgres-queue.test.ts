@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { newToken } from '../../src/core/token.js';
-import { PostgresStore } from '../../src/stores/postgres.js';
+import { PostgresStore } from '../../src/stores/postgres/store.js';
 import { errorOf } from '../support/deferred.js';
 import { placeOf } from '../support/instances.js';
 import { startPostgres, type PrivatePostgres } from '../support/postgres-server.js';

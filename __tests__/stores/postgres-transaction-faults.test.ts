@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
-import type { Transaction } from '../../src/stores/postgres.js';
+import type { Transaction } from '../../src/stores/postgres/store.js';
 import { deferred, errorOf } from '../support/deferred.js';
 import { Bench, heldWork, order } from './postgres-bench.js';
 

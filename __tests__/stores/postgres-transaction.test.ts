@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { createIdempotency } from '../../src/index.js';
-import type { Transaction } from '../../src/stores/postgres.js';
+import type { Transaction } from '../../src/stores/postgres/store.js';
 import { deferred, errorOf } from '../support/deferred.js';
 import { Bench, heldWork, order } from './postgres-bench.js';
 

@@ -1,5 +1,5 @@
 import type { Pool } from 'pg';
-import type { PostgresPool, PostgresQuery, PostgresResult } from '../../src/stores/postgres.js';
+import type { PostgresPool, PostgresQuery, PostgresResult } from '../../src/stores/postgres/store.js';
 
 type Send = (query: PostgresQuery) => Promise<PostgresResult>;
 

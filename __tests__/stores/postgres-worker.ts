@@ -5,7 +5,7 @@
  */
 import { writeSync } from 'node:fs';
 import { Pool } from 'pg';
-import { PostgresStore } from '../../src/stores/postgres.js';
+import { PostgresStore } from '../../src/stores/postgres/store.js';
 
 const [first = '0', count = '10'] = process.argv.slice(2);
 const pool = new Pool({ connectionString: process.env['DATABASE_URL'], max: 5 });

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { createIdempotency } from '../../src/index.js';
-import { PostgresStore, sqlFor } from '../../src/stores/postgres.js';
+import { PostgresStore, sqlFor } from '../../src/stores/postgres/store.js';
 import { errorOf } from '../support/deferred.js';
 import { startPostgres } from '../support/postgres-server.js';
 import { Bench } from './postgres-bench.js';

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { Redis } from 'ioredis';
 import RedisMock from 'ioredis-mock';
-import { RedisStore, type RedisStoreOptions } from '../../src/stores/redis.js';
+import { RedisStore, type RedisStoreOptions } from '../../src/stores/redis/store.js';
 import { freePort, startRedis, type PrivateRedis } from '../support/redis-server.js';
 import { claim, DONE, KEY, request } from './redis-steps.js';
 
@@ -240,7 +240,7 @@ describe('the eviction policy', () => {
 
 test('G8: a process that is idle exits, with connections open and after a connection was refused', async () => {
   const script = `
-    import { RedisStore } from ${JSON.stringify(new URL('../../src/stores/redis.ts', import.meta.url).href)};
+    import { RedisStore } from ${JSON.stringify(new URL('../../src/stores/redis/store.ts', import.meta.url).href)};
     const key = { address: 'k', digest: 'abcdef' };
     const store = new RedisStore(${JSON.stringify(server.url)});
     await store.read(key);

@@ -2,9 +2,9 @@ import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { Redis } from 'ioredis';
-import { createIdempotency } from '../../src/idempotency.js';
+import { createIdempotency } from '../../src/idempotency/idempotency.js';
 import { newToken } from '../../src/core/token.js';
-import { RedisStore } from '../../src/stores/redis.js';
+import { RedisStore } from '../../src/stores/redis/store.js';
 import { placeOf } from '../support/instances.js';
 import { startRedis, type PrivateRedis } from '../support/redis-server.js';
 

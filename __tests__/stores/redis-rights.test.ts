@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { Redis } from 'ioredis';
-import { createIdempotency } from '../../src/idempotency.js';
-import { RedisStore } from '../../src/stores/redis.js';
+import { createIdempotency } from '../../src/idempotency/idempotency.js';
+import { RedisStore } from '../../src/stores/redis/store.js';
 import { deferred } from '../support/deferred.js';
 import { startRedis, type PrivateRedis } from '../support/redis-server.js';
 

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { Redis } from 'ioredis';
 import { leaseOf } from '../../src/core/record.js';
-import { RedisStore } from '../../src/stores/redis.js';
+import { RedisStore } from '../../src/stores/redis/store.js';
 import { startRedis, type PrivateRedis } from '../support/redis-server.js';
 import { claim, DONE, KEY, request } from './redis-steps.js';
 

@@ -5,7 +5,7 @@ import { CreateTableCommand, DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 // @ts-expect-error dynalite brings no types
 import dynalite from 'dynalite';
-import { tableDefinition } from '../../src/stores/dynamodb.js';
+import { tableDefinition } from '../../src/stores/dynamodb/store.js';
 
 /** What becomes of a request on its way. */
 export type WireFault =

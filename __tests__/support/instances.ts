@@ -1,10 +1,10 @@
-import type { IdempotencyOptions } from '../../src/api.js';
-import { createIdempotency, type Idempotency } from '../../src/idempotency.js';
+import type { IdempotencyOptions } from '../../src/idempotency/api.js';
+import { createIdempotency, type Idempotency } from '../../src/idempotency/idempotency.js';
 import type { EventDetail, EventName } from '../../src/core/events.js';
 import type { ClaimRequest } from '../../src/core/store.js';
 import { newToken } from '../../src/core/token.js';
 import { composeNamespace, storeKey } from '../../src/keys/index.js';
-import { InMemoryStore } from '../../src/stores/memory.js';
+import { InMemoryStore } from '../../src/stores/memory/store.js';
 import { FaultyStore } from './faulty-store.js';
 
 export interface TestProcess extends Idempotency {

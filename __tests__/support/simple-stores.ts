@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
 import type { IdempotencyRecord } from '../../src/index.js';
-import type { IdempotencyStore } from '../../src/stores/keyvalue.js';
+import type { IdempotencyStore } from '../../src/stores/keyvalue/store.js';
 
 /** What people write by hand, to the letter of the issue. */
 export class SetexStore<T> implements IdempotencyStore<T> {

@@ -4,7 +4,7 @@ import {
   type TaskOptions,
 } from '../../src/index.js';
 import { Task, type MiddlewareDefinition } from '../../src/pipeline/index.js';
-import { InMemoryStore } from '../../src/stores/memory.js';
+import { InMemoryStore } from '../../src/stores/memory/store.js';
 
 /** A middleware on a store of its own, silent. */
 export function middleware(options: IdempotencyMiddlewareOptions = {}) {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
-import { createIdempotency } from '../../src/idempotency.js';
-import { InMemoryStore } from '../../src/stores/memory.js';
+import { createIdempotency } from '../../src/idempotency/idempotency.js';
+import { InMemoryStore } from '../../src/stores/memory/store.js';
 import { FaultyStore, storeDown } from '../../src/testing/index.js';
 import { errorOf } from '../support/deferred.js';
 import { collect } from './collect.js';

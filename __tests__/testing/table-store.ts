@@ -1,7 +1,7 @@
 import type { Lease, RecordedStep, StoreKey, StoredRecord } from '../../src/core/record.js';
 import type { ClaimAnswer, ClaimRequest, LeaseStore, Replacement, Settlement } from '../../src/core/store.js';
-import type { Kept } from '../../src/stores/internal/kept.js';
-import * as transitions from '../../src/stores/internal/transitions.js';
+import type { Kept } from '../../src/stores/shared/kept.js';
+import * as transitions from '../../src/stores/shared/transitions.js';
 
 /** What the instances of a store share: its server, so to speak. */
 export class Table {

@@ -6,7 +6,7 @@ import {
   tableDefinition,
   timeToLive,
   type DocumentClient,
-} from '../../src/stores/dynamodb.js';
+} from '../../src/stores/dynamodb/store.js';
 
 const client = new DynamoDBClient();
 export const documentClient: DocumentClient = DynamoDBDocumentClient.from(client);

@@ -18,8 +18,8 @@ import {
   type FetchIdempotency,
   type RememberedAnswer as FetchRemembered,
 } from '../../src/http/fetch.js';
-import { createIdempotency } from '../../src/idempotency.js';
-import { InMemoryStore } from '../../src/stores/memory.js';
+import { createIdempotency } from '../../src/idempotency/idempotency.js';
+import { InMemoryStore } from '../../src/stores/memory/store.js';
 import { typed } from './same.js';
 
 const store = new InMemoryStore();

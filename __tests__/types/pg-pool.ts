@@ -1,6 +1,6 @@
 /** pg's own Pool is assignable to the subset that PostgresStore calls: compiled, never run. */
 import { Pool } from 'pg';
-import { PostgresStore, type PostgresPool, type Transaction } from '../../src/stores/postgres.js';
+import { PostgresStore, type PostgresPool, type Transaction } from '../../src/stores/postgres/store.js';
 
 export const pool: PostgresPool = new Pool();
 export const stores = [

@@ -1,6 +1,6 @@
 /** Real clients are assignable to the subset that RedisStore calls: compiled, never run, against ioredis 5 and 6. */
 import { Cluster, Redis } from 'ioredis';
-import { RedisStore, type RedisClient } from '../../src/stores/redis.js';
+import { RedisStore, type RedisClient } from '../../src/stores/redis/store.js';
 
 export const redis: RedisClient = new Redis({ lazyConnect: true });
 export const cluster: RedisClient = new Cluster([], { lazyConnect: true });

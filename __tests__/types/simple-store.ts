@@ -1,6 +1,6 @@
 /** What people write by hand is an IdempotencyStore: compiled, never run. */
 import type { IdempotencyRecord } from '../../src/index.js';
-import { KeyValueStore, type IdempotencyStore, type SimpleRecord } from '../../src/stores/keyvalue.js';
+import { KeyValueStore, type IdempotencyStore, type SimpleRecord } from '../../src/stores/keyvalue/store.js';
 
 interface Payment {
   readonly id: string;

@@ -1,11 +1,11 @@
-import type { Adapter } from '../adapter.js';
-import type { CacheHit, FaceOperation } from '../api.js';
+import type { Adapter } from '../idempotency/adapter.js';
+import type { CacheHit, FaceOperation } from '../idempotency/api.js';
 import type { Attempt } from '../core/attempt/attempt.js';
 import { messageOf } from '../core/check.js';
 import { isIdempotencyError, UsageError } from '../core/errors.js';
 import { checkScoped } from '../core/options.js';
-import { inLogs, warnThrough } from '../logging.js';
-import { reconcileOf, workOf } from '../translate.js';
+import { inLogs, warnThrough } from '../idempotency/logging.js';
+import { reconcileOf, workOf } from '../idempotency/outcomes.js';
 import type { FunctionOptions, FunctionSettings } from './options.js';
 
 /** One call: under which key, what it runs, and under which settings. */

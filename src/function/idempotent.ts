@@ -4,8 +4,9 @@ import type { Stats } from '../core/events.js';
 import { FIXED_SCOPE, KEY, NAME, PAYLOAD, SIGNAL } from '../core/options.js';
 import { newToken } from '../core/token.js';
 import { keyFrom, perform } from './call.js';
-import { instanceOf, tallyOf, warnOfNamesakes, warnOnce, type FunctionParts } from './instances.js';
-import { FUNCTION_OPTIONS, functionSettings, type AnyStore, type FunctionOptions } from './options.js';
+import { storeFor, type AnyStore } from '../default-store.js';
+import { instanceOf, tallyOf, warnOfNamesakes, warnOnce } from './instances.js';
+import { FUNCTION_OPTIONS, functionSettings, type FunctionOptions } from './options.js';
 
 /** The options of {@link Idempotent}. */
 export interface IdempotentOptions<T> extends FunctionOptions<T> {
@@ -63,21 +64,21 @@ export const IDEMPOTENT_OPTIONS = {
   signal: SIGNAL,
 } satisfies OptionTable<IdempotentOptions<never>>;
 
-/** For the composition root. */
-export function createIdempotent(parts: FunctionParts): Idempotent {
-  const idempotent = async <T>(given: IdempotentOptions<T>): Promise<T> => {
-    const settings = functionSettings<T, IdempotentOptions<T>>('idempotent()', IDEMPOTENT_OPTIONS, given);
-    const { execute, name = DEFAULT_NAME, scope, payload, signal, logger } = settings.options;
-    const store = parts.storeOf(settings.options.store, logger);
-    const adapter = instanceOf(store, settings.options);
-    for (const note of settings.notes) warnOnce(logger, `twiceshy: ${name}: ${note}`);
-    if (settings.options.name === undefined) warnOfNamesakes(store, name, execute, logger);
-    const key = settings.options.key ?? (await otherKey(settings.options, name));
-    return perform(adapter, { name, key, scope, payload, signal, settings, execute });
-  };
-  const stats: Idempotent['stats'] = ({ name, store } = {}) => tallyOf(parts.storeOf(store)).stats(name);
-  return Object.assign(idempotent, { stats });
+async function runOnce<T>(given: IdempotentOptions<T>): Promise<T> {
+  const settings = functionSettings<T, IdempotentOptions<T>>('idempotent()', IDEMPOTENT_OPTIONS, given);
+  const { execute, name = DEFAULT_NAME, scope, payload, signal, logger } = settings.options;
+  const store = storeFor(settings.options.store, logger);
+  const adapter = instanceOf(store, settings.options);
+  for (const note of settings.notes) warnOnce(logger, `twiceshy: ${name}: ${note}`);
+  if (settings.options.name === undefined) warnOfNamesakes(store, name, execute, logger);
+  const key = settings.options.key ?? (await otherKey(settings.options, name));
+  return perform(adapter, { name, key, scope, payload, signal, settings, execute });
 }
+
+const stats: Idempotent['stats'] = ({ name, store } = {}) => tallyOf(storeFor(store)).stats(name);
+
+/** Runs a function once for a key, and gives every duplicate the same answer. */
+export const idempotent: Idempotent = /* @__PURE__ */ Object.assign(runOnce, { stats });
 
 async function otherKey<T>({ keyGenerator, logger }: IdempotentOptions<T>, name: string): Promise<unknown> {
   if (keyGenerator) return keyFrom('keyGenerator', keyGenerator);

@@ -1,18 +1,8 @@
-import { Adapter } from '../adapter.js';
+import { Adapter } from '../idempotency/adapter.js';
 import { Tally } from '../core/events.js';
 import type { LeaseStore } from '../core/store.js';
-import { warnThrough } from '../logging.js';
-import type { AnyStore, FunctionOptions } from './options.js';
-
-/** What the function face stands on; the composition root brings it together with the stores. */
-export interface FunctionParts {
-  /**
-   * The store that an option means: itself, a wrapper of it, or the process's own. One store for one object; what a
-   * wrapper has to say goes to the first logger that comes with it.
-   * @throws UsageError INVALID_OPTIONS
-   */
-  readonly storeOf: (given: AnyStore | undefined, logger?: FunctionOptions<never>['logger']) => LeaseStore;
-}
+import { warnThrough } from '../idempotency/logging.js';
+import type { FunctionOptions } from './options.js';
 
 type Parts = Pick<FunctionOptions<never>, 'logger' | 'codec' | 'keysInLogs' | 'admit'>;
 

@@ -3,8 +3,9 @@ import { UsageError } from '../core/errors.js';
 import type { Stats } from '../core/events.js';
 import { checkScoped, DEFAULT_PREFIX, NAME, SCOPE } from '../core/options.js';
 import { composeNamespace, hashKey } from '../keys/index.js';
+import { storeFor } from '../default-store.js';
 import { keyFrom, perform } from './call.js';
-import { instanceOf, tallyOf, warnOfNamesakes, warnOnce, type FunctionParts } from './instances.js';
+import { instanceOf, tallyOf, warnOfNamesakes, warnOnce } from './instances.js';
 import { FUNCTION_OPTIONS, functionSettings, type FunctionOptions } from './options.js';
 
 export type AnyFunction = (this: never, ...args: never[]) => unknown;
@@ -75,21 +76,11 @@ export const MAKE_IDEMPOTENT_OPTIONS = {
   signal: FUNCTION,
 } satisfies OptionTable<MakeIdempotentOptions<AnyFunction>>;
 
-/** For the composition root. */
-export function createMakeIdempotent(parts: FunctionParts): MakeIdempotent {
-  return function makeIdempotent<F extends AnyFunction>(
-    fn: F,
-    ...[options]: OptionsOf<F>
-  ): MadeIdempotent<F> {
-    return wrap(
-      parts,
-      fn as unknown as Loose,
-      (options ?? {}) as LooseOptions,
-    ) as unknown as MadeIdempotent<F>;
-  };
-}
+/** Wraps a function: calls with the same key, by default with the same arguments, run it once. */
+export const makeIdempotent: MakeIdempotent = <F extends AnyFunction>(fn: F, ...[options]: OptionsOf<F>) =>
+  wrap(fn as unknown as Loose, (options ?? {}) as LooseOptions) as unknown as MadeIdempotent<F>;
 
-function wrap(parts: FunctionParts, fn: Loose, given: LooseOptions): Loose & { stats(): Stats } {
+function wrap(fn: Loose, given: LooseOptions): Loose & { stats(): Stats } {
   const settings = functionSettings<unknown, LooseOptions>(
     'makeIdempotent()',
     MAKE_IDEMPOTENT_OPTIONS,
@@ -98,7 +89,7 @@ function wrap(parts: FunctionParts, fn: Loose, given: LooseOptions): Loose & { s
   const { options } = settings;
   const name = nameOf(fn, options);
   const { key: keyOption, payload, signal, logger } = options;
-  const store = parts.storeOf(options.store, logger);
+  const store = storeFor(options.store, logger);
   const adapter = instanceOf(store, options);
   if (options.requireScope || adapter.requiresScope) checkScoped(name, true, options.scope);
   for (const note of settings.notes) warnOnce(logger, `twiceshy: ${name}: ${note}`);

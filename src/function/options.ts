@@ -1,4 +1,4 @@
-import type { CacheHit, IdempotencyOptions, OnAbandoned } from '../api.js';
+import type { CacheHit, IdempotencyOptions, OnAbandoned } from '../idempotency/api.js';
 import { ANY, choice, FUNCTION, OBJECT, BOOLEAN, readOptions, type OptionTable } from '../core/check.js';
 import {
   abandonedRule,
@@ -15,8 +15,8 @@ import {
   type RunPolicy,
 } from '../core/options.js';
 import type { AbandonedRule } from '../core/record.js';
-import type { IdempotencyStore, LeaseStore } from '../core/store.js';
-import { KEYS_IN_LOGS } from '../logging.js';
+import type { AnyStore } from '../default-store.js';
+import { KEYS_IN_LOGS } from '../idempotency/logging.js';
 
 /** What a duplicate does while the first call runs; the plain strings do as well. */
 export const ConcurrentBehavior = {
@@ -26,9 +26,6 @@ export const ConcurrentBehavior = {
   REJECT: 'REJECT',
 } as const;
 export type ConcurrentBehavior = (typeof ConcurrentBehavior)[keyof typeof ConcurrentBehavior];
-
-/** Where the records are. A store of the simple shape takes no part in the type of the result. */
-export type AnyStore = LeaseStore | IdempotencyStore<unknown>;
 
 /** What `idempotent()` and `makeIdempotent()` both take. */
 export interface FunctionOptions<T> extends Omit<CommonOptions, 'ttl' | 'concurrent'> {

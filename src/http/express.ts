@@ -1,9 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Attempt } from '../core/attempt/attempt.js';
-import { warnOfAuthorization } from './internal/authorization.js';
-import { Exchange } from './internal/exchange.js';
-import { serveNode } from './internal/node.js';
-import { tellError } from './internal/told-errors.js';
+import { warnOfAuthorization } from './internal/exchange/authorization.js';
+import { Exchange } from './internal/exchange/exchange.js';
+import { serveNode } from './internal/node/middleware.js';
+import { tellError } from './internal/exchange/told-errors.js';
 import { httpSettings, readHttpOptions, type HttpOptions } from './internal/options.js';
 
 export * from './internal/shared-exports.js';

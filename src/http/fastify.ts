@@ -3,10 +3,10 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type {} from 'fastify';
 import type { Attempt } from '../core/attempt/attempt.js';
 import { invalid, show } from '../core/check.js';
-import { warnOfAuthorization } from './internal/authorization.js';
-import { Exchange } from './internal/exchange.js';
-import { serveNode, type NodeExchange } from './internal/node.js';
-import { tellError } from './internal/told-errors.js';
+import { warnOfAuthorization } from './internal/exchange/authorization.js';
+import { Exchange } from './internal/exchange/exchange.js';
+import { serveNode, type NodeExchange } from './internal/node/middleware.js';
+import { tellError } from './internal/exchange/told-errors.js';
 import { httpSettings, readHttpOptions, type HttpOptions, type ReadOptions } from './internal/options.js';
 
 export * from './internal/shared-exports.js';

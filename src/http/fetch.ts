@@ -1,8 +1,8 @@
-import { Exchange } from './internal/exchange.js';
-import type { Facts } from './internal/facts.js';
-import { isBodiless, type Answered } from './internal/answer.js';
-import { FetchBody } from './internal/fetch-body.js';
-import { FetchRecording } from './internal/fetch-recording.js';
+import { Exchange } from './internal/exchange/exchange.js';
+import type { Facts } from './internal/exchange/facts.js';
+import { isBodiless, type Answered } from './internal/exchange/answer.js';
+import { FetchBody } from './internal/fetch/body.js';
+import { FetchRecording } from './internal/fetch/recording.js';
 import { httpSettings, readHttpOptions, type HttpOptions } from './internal/options.js';
 
 export * from './internal/shared-exports.js';

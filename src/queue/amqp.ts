@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { invalid, messageOf } from '../core/check.js';
 import { CLOSE_TIMEOUT_MS } from '../core/options.js';
 import { unrefTimeout } from '../core/timers.js';
-import { warnThrough, type Logger } from '../logging.js';
+import { warnThrough, type Logger } from '../idempotency/logging.js';
 import { makeConsumer, type Closable, type Consumer } from './internal/consume.js';
 import type { Delivery } from './internal/delivery.js';
 import type { ConsumerOptions, WithDefaults } from './internal/options.js';

@@ -1,6 +1,6 @@
 import { show } from '../core/check.js';
 import type { Remember } from '../core/options.js';
-import { warnThrough } from '../logging.js';
+import { warnThrough } from '../idempotency/logging.js';
 import { makeConsumer, type Closable } from './internal/consume.js';
 import type { ConsumerOptions, WithDefaults } from './internal/options.js';
 

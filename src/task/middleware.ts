@@ -1,17 +1,28 @@
-import type { Adapter } from '../adapter.js';
 import type { Attempt } from '../core/attempt/attempt.js';
-import { BOOLEAN, readOptions, show, something } from '../core/check.js';
-import { DuplicateError, isIdempotencyError, UsageError, type ErrorCode } from '../core/errors.js';
-import { FIXED_SCOPE } from '../core/options.js';
-import { failureOutcome, type Answer, type DuplicateAnswer, type Outcome } from '../core/outcome.js';
-import type { StoredRecord } from '../core/record.js';
-import type { IdempotencyRecord } from '../api.js';
+import {
+  ANY,
+  BOOLEAN,
+  FUNCTION,
+  invalid,
+  OBJECT,
+  readOptions,
+  show,
+  something,
+  type OptionTable,
+} from '../core/check.js';
+import { isIdempotencyError, UsageError } from '../core/errors.js';
+import { ADMIT, FIXED_SCOPE, LEASE_STORE } from '../core/options.js';
+import { failureOutcome, type Answer, type Outcome } from '../core/outcome.js';
+import type { LeaseStore } from '../core/store.js';
+import { defaultTaskStore, type RedisInput } from '../default-store.js';
+import type { Adapter } from '../idempotency/adapter.js';
+import type { IdempotencyOptions, IdempotencyRecord } from '../idempotency/api.js';
+import { adapterOf, createIdempotency } from '../idempotency/idempotency.js';
+import { KEYS_IN_LOGS, warnThrough } from '../idempotency/logging.js';
 import { capture, type Live } from './capture.js';
-import { applyChanges, fillGaps } from './context-changes.js';
 import {
   checkContext,
   isSavedResult,
-  type ContextLike,
   type ResultClass,
   type ResultLike,
   type SavedResult,
@@ -19,42 +30,88 @@ import {
   type TaskLike,
 } from './contract.js';
 import {
+  TASK_DEFAULTS,
   taskSettings,
   type TaskDefaults,
   type TaskOptions,
   type TaskReconciled,
   type TaskSettings,
 } from './options.js';
+import { refusal, Replies } from './replies.js';
 import { ResultFactory } from './results.js';
 
-/** What the middleware stands on; `IdempotencyMiddleware` brings it together with a store. */
-export interface TaskMiddlewareParts {
-  readonly adapter: Adapter;
-  readonly defaults: TaskDefaults;
-  readonly Result: ResultClass | undefined;
-  readonly warn: (message: string) => void;
-}
-
 type TaskClass = abstract new (...args: never[]) => unknown;
-
-/** The reasons that the recipe gave, word for word, since people match on them. */
-const REASONS: Partial<Record<ErrorCode, string>> = {
-  DUPLICATE_EXECUTION: 'Duplicate execution not allowed',
-  IDEMPOTENCY_TIMEOUT: 'Timeout waiting for concurrent execution',
-  CONCURRENT_REQUEST: 'Concurrent execution rejected',
-};
-const SKIPPED_REASON = 'Duplicate execution prevented';
 
 const GET_OPTIONS = { scope: FIXED_SCOPE };
 const FORGET_OPTIONS = { scope: FIXED_SCOPE, force: BOOLEAN };
 
-/** The task face: keys from tasks, and Results from answers. */
-export class TaskMiddleware {
-  readonly #settings = new WeakMap<object, TaskSettings>();
-  readonly #results: ResultFactory;
+export type IdempotencyMiddlewareOptions = TaskDefaults &
+  Pick<IdempotencyOptions, 'requireScope' | 'codec' | 'logger' | 'keysInLogs' | 'admit'> & {
+    /** A URL, an ioredis client, or RedisStore's options. @default process.env.REDIS_URL || 'redis://localhost:6379' */
+    redis?: RedisInput;
+    /** Any store, in the place of Redis. */
+    store?: LeaseStore;
+    /** The framework's Result class, for duplicates. @default learnt from the framework's own Results */
+    Result?: ResultClass;
+  };
 
-  constructor(protected readonly parts: TaskMiddlewareParts) {
-    this.#results = new ResultFactory(parts.Result);
+export const MIDDLEWARE_OPTIONS = {
+  ...TASK_DEFAULTS,
+  redis: ANY,
+  store: LEASE_STORE,
+  Result: FUNCTION,
+  requireScope: BOOLEAN,
+  codec: OBJECT,
+  logger: OBJECT,
+  admit: ADMIT,
+  keysInLogs: KEYS_IN_LOGS,
+} satisfies OptionTable<IdempotencyMiddlewareOptions>;
+
+/**
+ * Idempotency for tasks, declared in a task's `static middlewares`, as `[instance, options]` or as the typed
+ * `instance.with<ThisTask>(options)`. Nothing connects before the first task runs.
+ */
+export class IdempotencyMiddleware {
+  readonly #adapter: Adapter;
+  readonly #replies: Replies;
+  readonly #results: ResultFactory;
+  readonly #defaults: TaskDefaults;
+  readonly #warn: (message: string) => void;
+  readonly #settings = new WeakMap<object, TaskSettings>();
+  readonly #ownStore: LeaseStore | undefined;
+
+  /**
+   * @param input a Redis URL (default: `process.env.REDIS_URL`, else `redis://localhost:6379`, read at the first use),
+   * or options
+   * @throws UsageError INVALID_OPTIONS
+   */
+  constructor(input: string | IdempotencyMiddlewareOptions = {}) {
+    const given = typeof input === 'string' ? { redis: input } : input;
+    const notes: string[] = [];
+    const options = readOptions('IdempotencyMiddleware', MIDDLEWARE_OPTIONS, given, (note) =>
+      notes.push(note),
+    );
+    const { redis, store, Result, requireScope, codec, logger, keysInLogs, admit, ...defaults } = options;
+    if (store && redis !== undefined)
+      throw invalid(
+        'IdempotencyMiddleware takes redis or store, not both: they are two places for the records',
+      );
+    const ownStore = store ? undefined : defaultTaskStore(redis);
+    const idempotency = createIdempotency({
+      store: store ?? ownStore!,
+      ...(requireScope && { requireScope }),
+      ...(codec && { codec }),
+      ...(logger && { logger }),
+      ...(admit && { admit }),
+      ...(keysInLogs && { keysInLogs }),
+    });
+    this.#adapter = adapterOf(idempotency);
+    notes.forEach(this.#adapter.note);
+    this.#replies = new Replies(this.#adapter);
+    this.#results = new ResultFactory(Result);
+    this.#defaults = defaults;
+    this.#warn = warnThrough(logger);
+    this.#ownStore = ownStore;
   }
 
   /** The typed form of an entry in `static middlewares`: `idempotency.with<ChargeCard>({ key: (task) => ... })`. */
@@ -79,12 +136,12 @@ export class TaskMiddleware {
       checkContext(task);
       const answer = await this.#ask(task, settings, async () => {
         const { remember } = settings.options;
-        const captured = await capture(task, next, this.parts.adapter.codec, remember, settings.onAbandoned);
+        const captured = await capture(task, next, this.#adapter.codec, remember, settings.onAbandoned);
         live = captured.live;
         return captured.outcome;
       });
       if (answer.kind === 'ran' && answer.by === 'work' && live) return this.#ownResult(live);
-      return this.#results.build(task, this.#savedFor(answer, task.context));
+      return this.#results.build(task, this.#replies.to(answer, task.context));
     } catch (error) {
       // The framework's own rejection is not ours to hide.
       if (live && 'thrown' in live && live.thrown === error) throw error;
@@ -99,7 +156,7 @@ export class TaskMiddleware {
   ): Promise<Answer<SavedResult>> {
     const { options, policy, onDuplicate, onAbandoned } = settings;
     const { onAbandoned: reconcile } = options;
-    return this.parts.adapter.answer<SavedResult>({
+    return this.#adapter.answer<SavedResult>({
       key: await keyOf(task, options),
       name: nameOf(task.constructor, options.name),
       scope: typeof options.scope === 'function' ? something('scope', options.scope(task)) : options.scope,
@@ -121,67 +178,13 @@ export class TaskMiddleware {
     return live.result;
   }
 
-  #savedFor(answer: Answer<SavedResult>, context: ContextLike): SavedResult {
-    switch (answer.kind) {
-      case 'ran': {
-        // A reconcile function gave the outcome, and the pipeline did not run.
-        const { outcome } = answer;
-        const saved = outcome.kind === 'completed' ? outcome.value : outcome.error;
-        if (!isSavedResult(saved)) return refusal(saved);
-        applyChanges(saved, context);
-        return saved;
-      }
-      case 'duplicate':
-        return this.#savedForDuplicate(answer.how, answer.record, context);
-      case 'refused':
-        return refusal(answer.error);
-      case 'left':
-        return refusal(answer.reason);
-    }
-  }
-
-  #savedForDuplicate(how: DuplicateAnswer, record: StoredRecord, context: ContextLike): SavedResult {
-    if (how === 'replay') {
-      const saved = this.#read(record);
-      (record.format === 'recipe' ? fillGaps : applyChanges)(saved, context);
-      return saved;
-    }
-    const originalStatus = this.#statusOf(record);
-    if (how === 'skip') {
-      return { status: 'skipped', reason: SKIPPED_REASON, metadata: { idempotent: true, originalStatus } };
-    }
-    const error = new DuplicateError(
-      'DUPLICATE_EXECUTION',
-      'this key was executed before, and onDuplicate is "fail"',
-    );
-    return refusal(error, { originalStatus });
-  }
-
-  #read(record: StoredRecord): SavedResult {
-    const value =
-      record.format === 'recipe' ? parseRecipe(record.payload) : this.parts.adapter.decode(record);
-    if (isSavedResult(value)) return value;
-    // A failure that could not be encoded in full was recorded as a plain error.
-    if (record.status === 'FAILED') return refusal(value);
-    return refusal(new UsageError('INVALID_KEY', 'the record under this key was not written by a task'));
-  }
-
-  #statusOf(record: StoredRecord): string {
-    try {
-      return this.#read(record).status;
-    } catch {
-      // Recorded without its value: the status of the record is all there is.
-      return record.status === 'COMPLETED' ? 'success' : 'failed';
-    }
-  }
-
   /** The record of a task's key, or undefined. */
   async get(
     taskClass: TaskClass,
     key: string,
     where: { scope?: string } = {},
   ): Promise<IdempotencyRecord | undefined> {
-    return this.parts.adapter.get(key, this.#placeOf(taskClass, readOptions('get()', GET_OPTIONS, where)));
+    return this.#adapter.get(key, this.#placeOf(taskClass, readOptions('get()', GET_OPTIONS, where)));
   }
 
   /**
@@ -194,14 +197,20 @@ export class TaskMiddleware {
     options: { scope?: string; force?: boolean } = {},
   ): Promise<boolean> {
     const { force = false, ...where } = readOptions('forget()', FORGET_OPTIONS, options);
-    return this.parts.adapter.override(key, this.#placeOf(taskClass, where), { kind: 'forget', force });
+    return this.#adapter.override(key, this.#placeOf(taskClass, where), { kind: 'forget', force });
+  }
+
+  /** Waits for running tasks and unrecorded results, 10 s at most, and closes the connections that it opened. */
+  async close(): Promise<void> {
+    await this.#adapter.close();
+    await this.#ownStore?.close?.();
   }
 
   #placeOf(taskClass: TaskClass, where: { scope?: string }) {
     const { middlewares } = taskClass as { middlewares?: unknown };
     const entries: unknown[] = Array.isArray(middlewares) ? middlewares : [];
     const entry = entries.find((each): each is [unknown, object] => Array.isArray(each) && each[0] === this);
-    const options: Partial<TaskOptions> = entry ? this.#settingsOf(entry[1]).options : this.parts.defaults;
+    const options: Partial<TaskOptions> = entry ? this.#settingsOf(entry[1]).options : this.#defaults;
     const scope = where.scope ?? (typeof options.scope === 'string' ? options.scope : undefined);
     return {
       name: nameOf(taskClass, options.name),
@@ -211,9 +220,8 @@ export class TaskMiddleware {
   }
 
   #settingsOf(given: object): TaskSettings {
-    const { defaults, warn } = this.parts;
     let settings = this.#settings.get(given);
-    if (!settings) this.#settings.set(given, (settings = taskSettings(given, defaults, warn)));
+    if (!settings) this.#settings.set(given, (settings = taskSettings(given, this.#defaults, this.#warn)));
     return settings;
   }
 }
@@ -253,17 +261,17 @@ async function reconciled(
   return found.status === 'failed' ? failureOutcome('final', found) : { kind: 'completed', value: found };
 }
 
-function refusal(error: unknown, more: Record<string, unknown> = {}): SavedResult {
-  const message = error instanceof Error ? error.message : show(error);
-  if (!isIdempotencyError(error)) return { status: 'failed', reason: message, metadata: more, cause: error };
-  const metadata = { code: error.code, ...more };
-  return { status: 'failed', reason: REASONS[error.code] ?? message, metadata, cause: error };
-}
+// One per URL and process, also where the ESM and the CommonJS build are both loaded.
+const SHARED = Symbol.for('twiceshy.middlewares.1');
 
-function parseRecipe(payload: string | undefined): unknown {
-  try {
-    return JSON.parse(payload ?? '');
-  } catch {
-    return undefined;
-  }
+/**
+ * The process's one middleware for a Redis URL.
+ * @param url default: `process.env.REDIS_URL`, else `redis://localhost:6379`
+ */
+export function getIdempotencyMiddleware(url?: string): IdempotencyMiddleware {
+  const holder = globalThis as { [SHARED]?: Map<string | undefined, IdempotencyMiddleware> };
+  const shared = (holder[SHARED] ??= new Map());
+  let middleware = shared.get(url);
+  if (!middleware) shared.set(url, (middleware = new IdempotencyMiddleware(url)));
+  return middleware;
 }

@@ -1,6 +1,6 @@
-import { Adapter } from '../adapter.js';
-import { enterAttempt, holdsKey } from '../attempt.js';
-import type { IdempotencyOptions, RunOptions } from '../api.js';
+import { Adapter } from '../idempotency/adapter.js';
+import { enterAttempt, holdsKey } from '../idempotency/current-attempt.js';
+import type { IdempotencyOptions, RunOptions } from '../idempotency/api.js';
 import { RunningAttempt, type Attempt } from '../core/attempt/attempt.js';
 import { isIdempotencyError, StoreError, UsageError, type IdempotencyError } from '../core/errors.js';
 import {
@@ -27,8 +27,8 @@ import {
   SIGNAL,
 } from '../core/options.js';
 import type { LeaseStore } from '../core/store.js';
-import { runWith } from '../idempotency.js';
-import { droppedMembers, inLogs, KEYS_IN_LOGS, onceEach, warnThrough } from '../logging.js';
+import { runWith } from '../idempotency/idempotency.js';
+import { droppedMembers, inLogs, KEYS_IN_LOGS, onceEach, warnThrough } from '../idempotency/logging.js';
 import { checkKey } from '../keys/index.js';
 
 /** What a query came to. */

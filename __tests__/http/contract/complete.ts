@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
-import { ERRORS_PAGE } from '../../../src/http/internal/problem.js';
-import { InMemoryStore } from '../../../src/stores/memory.js';
+import { ERRORS_PAGE } from '../../../src/http/internal/problem/problem.js';
+import { InMemoryStore } from '../../../src/stores/memory/store.js';
 import type { Handler, Seen } from '../site.js';
 import { rawPost, until, type Got, type OpenShop } from './harness.js';
 import { expectProblem, waitingHandler } from './requests.js';

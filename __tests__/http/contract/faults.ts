@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { storeDown } from '../../../src/testing/faulty-store.js';
-import { InMemoryStore } from '../../../src/stores/memory.js';
+import { InMemoryStore } from '../../../src/stores/memory/store.js';
 import { deferred } from '../../support/deferred.js';
 import type { Answer, Handler } from '../site.js';
 import { rawPost, until, type OpenShop, type Shop } from './harness.js';

@@ -2,8 +2,8 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { afterEach } from '@jest/globals';
 import { FaultyStore } from '../../../src/testing/faulty-store.js';
-import { createIdempotency, type Idempotency } from '../../../src/idempotency.js';
-import { InMemoryStore } from '../../../src/stores/memory.js';
+import { createIdempotency, type Idempotency } from '../../../src/idempotency/idempotency.js';
+import { InMemoryStore } from '../../../src/stores/memory/store.js';
 import type { Handler, Route, RunningServer, SiteOptions, StartServer } from '../site.js';
 
 /** What a client got. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { currentAttempt } from '../../../src/attempt.js';
+import { currentAttempt } from '../../../src/idempotency/current-attempt.js';
 import { recordOf } from '../../../src/http/fetch.js';
 import { deferred } from '../../support/deferred.js';
 import type { Attempt } from '../../../src/core/attempt/attempt.js';

@@ -3,7 +3,7 @@ import { request } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { gunzipSync } from 'node:zlib';
 import { expect } from '@jest/globals';
-import { headerFilter } from '../../../src/http/internal/answer.js';
+import { headerFilter } from '../../../src/http/internal/exchange/answer.js';
 
 export interface Asked {
   readonly path: string;

@@ -1,7 +1,7 @@
 import { createAdaptorServer } from '@hono/node-server';
 import { Hono } from 'hono';
 import type { Server } from 'node:http';
-import { currentAttempt } from '../../../src/attempt.js';
+import { currentAttempt } from '../../../src/idempotency/current-attempt.js';
 import { fetchIdempotency, type FetchHandler } from '../../../src/http/fetch.js';
 import {
   optionsFor,

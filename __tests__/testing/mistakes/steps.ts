@@ -1,6 +1,6 @@
 import type { Lease, RecordedStep, StoreKey } from '../../../src/core/record.js';
 import type { ClaimAnswer, ClaimRequest, Settlement } from '../../../src/core/store.js';
-import type { Kept } from '../../../src/stores/internal/kept.js';
+import type { Kept } from '../../../src/stores/shared/kept.js';
 import { TableStore, type Mistake } from '../table-store.js';
 
 type Steps = readonly RecordedStep[];

@@ -1,6 +1,6 @@
 import { leaseOf, type Lease, type StoreKey } from '../../../src/core/record.js';
 import type { ClaimRequest, Replacement, Settlement } from '../../../src/core/store.js';
-import type { Kept } from '../../../src/stores/internal/kept.js';
+import type { Kept } from '../../../src/stores/shared/kept.js';
 import { TableStore, type Mistake } from '../table-store.js';
 
 class TakesOverEarly extends TableStore {

@@ -1,6 +1,6 @@
 import type { Lease, Notes, RecordedStep, StoreKey } from '../../../src/core/record.js';
 import type { ClaimRequest, Replacement, Settlement } from '../../../src/core/store.js';
-import type { Kept } from '../../../src/stores/internal/kept.js';
+import type { Kept } from '../../../src/stores/shared/kept.js';
 import { TableStore, type Mistake } from '../table-store.js';
 
 /** Stores of which each changes the texts that it keeps. */

@@ -1,7 +1,7 @@
 import type { Lease, RecordedStep, StoredRecord, StoreKey } from '../../../src/core/record.js';
 import type { ClaimAnswer, ClaimRequest, Replacement, Settlement } from '../../../src/core/store.js';
 import { newToken } from '../../../src/core/token.js';
-import type { Kept } from '../../../src/stores/internal/kept.js';
+import type { Kept } from '../../../src/stores/shared/kept.js';
 import { TableStore, type Mistake } from '../table-store.js';
 
 /** The grant with some members changed. */

@@ -80,28 +80,33 @@ export class Execution<T> {
       outcome = { kind: 'unknown', error };
     }
     held.end();
-    if ('fault' in outcome) held.emit('no-verdict', { error: outcome.fault });
-    if (outcome.kind === 'released') {
-      if (!attempt.hasRunSteps) return this.#release(outcome, by);
-      // A step has run, so that the claim can't be undone as if nothing had happened.
-      outcome = { kind: 'failed', error: outcome.error, final: false };
-    }
-    // An aborted attempt may have failed only because it was aborted: nobody can say.
-    if (outcome.kind === 'failed' && held.lost) outcome = { kind: 'unknown', error: outcome.error };
-    const settlement = this.#settlement(outcome);
+    const judged = this.#judge(outcome);
+    if (judged.kind === 'released') return this.#release(judged, by);
+    const settlement = this.#settlement(judged);
     if (!settlement.final) await attempt.flushSteps();
     // Unprotected work has waited one deadline for the store already.
-    if (!held.isProtected) return this.#settleLater(outcome, by, settlement);
+    if (!held.isProtected) return this.#settleLater(judged, by, settlement);
     let recorded: boolean;
     try {
       const command = () => this.parts.store.settle(op.key, held.lease, settlement);
       recorded = await callStore('record an outcome', command, op.policy.storeTimeoutMs);
     } catch (error) {
       held.emit('unrecorded', { error });
-      return this.#settleLater(outcome, by, settlement);
+      return this.#settleLater(judged, by, settlement);
     }
     if (!recorded) held.emit('superseded');
-    return { outcome, by, fate: recorded ? 'recorded' : 'superseded', settlement, isKept: false };
+    return { outcome: judged, by, fate: recorded ? 'recorded' : 'superseded', settlement, isKept: false };
+  }
+
+  /** The outcome, after what is known of the attempt besides. */
+  #judge(outcome: Outcome<T>): Outcome<T> {
+    if ('fault' in outcome) this.held.emit('no-verdict', { error: outcome.fault });
+    // A step has run, so that the claim can't be undone as if nothing had happened.
+    if (outcome.kind === 'released' && this.attempt.hasRunSteps)
+      return this.#judge({ kind: 'failed', error: outcome.error, final: false });
+    // An aborted attempt may have failed only because it was aborted: nobody can say.
+    if (outcome.kind === 'failed' && this.held.lost) return { kind: 'unknown', error: outcome.error };
+    return outcome;
   }
 
   /** Calls code of the user's, so that `currentAttempt()` finds the attempt. */

@@ -1,10 +1,10 @@
-import type { Idempotency, IdempotencyOptions } from '../../api.js';
+import type { Idempotency, IdempotencyOptions } from '../../idempotency/api.js';
 import type { Attempt } from '../../core/attempt/attempt.js';
 import type { CommonOptions, Duration, FailureVerdict } from '../../core/options.js';
 import type { LeaseStore } from '../../core/store.js';
-import type { SavedAnswer } from './answer.js';
-import type { ProblemForm } from './problem-for.js';
-import type { ProfileName } from './profile.js';
+import type { SavedAnswer } from './exchange/answer.js';
+import type { ProblemForm } from './problem/problem-for.js';
+import type { ProfileName } from './problem/profile.js';
 
 /**
  * A function of the request, which may be annotated with the framework's own, richer type. It is also given what the handler

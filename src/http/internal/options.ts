@@ -1,5 +1,5 @@
-import type { Adapter } from '../../adapter.js';
-import type { Idempotency, IdempotencyOptions } from '../../api.js';
+import type { Adapter } from '../../idempotency/adapter.js';
+import type { Idempotency, IdempotencyOptions } from '../../idempotency/api.js';
 import {
   ANY,
   BOOLEAN,
@@ -32,11 +32,11 @@ import {
   type RunPolicy,
 } from '../../core/options.js';
 import type { AbandonedRule } from '../../core/record.js';
-import { adapterOf, createIdempotency } from '../../idempotency.js';
-import { KEYS_IN_LOGS, warnThrough } from '../../logging.js';
-import { headerFilter, NEVER_REPLAYED } from './answer.js';
+import { adapterOf, createIdempotency } from '../../idempotency/idempotency.js';
+import { KEYS_IN_LOGS, warnThrough } from '../../idempotency/logging.js';
+import { headerFilter, NEVER_REPLAYED } from './exchange/answer.js';
 import type { HttpOptions } from './http-options.js';
-import { profileOf, PROFILES, type Profile } from './profile.js';
+import { profileOf, PROFILES, type Profile } from './problem/profile.js';
 
 export type {
   HttpOptions,

@@ -1,6 +1,6 @@
 /** What the entries of all frameworks export alike. */
-export { recordOf } from './address.js';
-export type { RecordPlace } from './address.js';
+export { recordOf } from './exchange/address.js';
+export type { RecordPlace } from './exchange/address.js';
 export type {
   HttpOptions,
   ReconciledAnswer,
@@ -8,6 +8,6 @@ export type {
   RememberedAnswer,
   RememberFacts,
 } from './options.js';
-export type { ProblemFacts } from './problem.js';
-export { problemFor } from './problem-for.js';
-export type { ProblemAnswer } from './problem-for.js';
+export type { ProblemFacts } from './problem/problem.js';
+export { problemFor } from './problem/problem-for.js';
+export type { ProblemAnswer } from './problem/problem-for.js';

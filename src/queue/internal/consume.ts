@@ -1,9 +1,9 @@
-import type { Idempotency } from '../../api.js';
+import type { Idempotency } from '../../idempotency/api.js';
 import { messageOf, show, something } from '../../core/check.js';
 import { isIdempotencyError, UsageError } from '../../core/errors.js';
 import type { Answer } from '../../core/outcome.js';
-import { inLogs, warnThrough, type Logger } from '../../logging.js';
-import { reconcileOf, workOf } from '../../translate.js';
+import { inLogs, warnThrough, type Logger } from '../../idempotency/logging.js';
+import { reconcileOf, workOf } from '../../idempotency/outcomes.js';
 import { afterRefusal, deliveryOf, type Delivery, type Terms } from './delivery.js';
 import { consumerSettings, type ConsumerOptions, type OfBroker } from './options.js';
 

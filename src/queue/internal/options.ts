@@ -1,5 +1,5 @@
-import type { Adapter } from '../../adapter.js';
-import type { Idempotency, IdempotencyOptions, OnAbandoned } from '../../api.js';
+import type { Adapter } from '../../idempotency/adapter.js';
+import type { Idempotency, IdempotencyOptions, OnAbandoned } from '../../idempotency/api.js';
 import type { Attempt } from '../../core/attempt/attempt.js';
 import {
   ANY,
@@ -36,9 +36,9 @@ import {
 } from '../../core/options.js';
 import type { AbandonedRule } from '../../core/record.js';
 import type { LeaseStore } from '../../core/store.js';
-import { adapterOf, createIdempotency } from '../../idempotency.js';
+import { adapterOf, createIdempotency } from '../../idempotency/idempotency.js';
 import { composeNamespace } from '../../keys/index.js';
-import { KEYS_IN_LOGS, warnThrough } from '../../logging.js';
+import { KEYS_IN_LOGS, warnThrough } from '../../idempotency/logging.js';
 
 type ReconcileFunction<R> = Extract<OnAbandoned<R>, (attempt: Attempt) => unknown>;
 

@@ -1,5 +1,5 @@
 import { validateHeaderName, validateHeaderValue, type ServerResponse } from 'node:http';
-import { isBodiless, type Answered } from '../answer.js';
+import { isBodiless, type Answered } from '../exchange/answer.js';
 
 /**
  * Throws for an answer that can't be written, before anything of it is: half an answer would otherwise stand in what

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { UsageError } from '../../../core/errors.js';
-import { BodyRefused } from '../body-refused.js';
+import { BodyRefused } from '../problem/body-refused.js';
 
 /**
  * The parsed body of a request of Node's HTTP server; undefined when it has none.

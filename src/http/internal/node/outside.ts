@@ -1,5 +1,5 @@
 import { ServerResponse } from 'node:http';
-import { isInside } from '../../../attempt.js';
+import { isInside } from '../../../idempotency/current-attempt.js';
 import type { Attempt } from '../../../core/attempt/attempt.js';
 
 /** What a timer or an error handler in front says when it has given up on the handler. */

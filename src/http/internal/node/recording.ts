@@ -1,8 +1,8 @@
 import { ServerResponse } from 'node:http';
-import { isInside } from '../../../attempt.js';
+import { isInside } from '../../../idempotency/current-attempt.js';
 import type { Attempt } from '../../../core/attempt/attempt.js';
 import { unrefTimeout } from '../../../core/timers.js';
-import { BodyCopy, isBodiless, savedHeaders, type Answered, type Handled } from '../answer.js';
+import { BodyCopy, isBodiless, savedHeaders, type Answered, type Handled } from '../exchange/answer.js';
 import {
   namedHeaders,
   originalsOf,

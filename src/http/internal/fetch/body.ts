@@ -1,0 +1,127 @@
+import { BodyRefused } from '../problem/body-refused.js';
+import { isMultipart, unknownBody, unsupportedBody } from '../node/body.js';
+
+/** The ways to read a body, all of which give a promise. */
+const READERS = new Set<PropertyKey>(['arrayBuffer', 'blob', 'bytes', 'formData', 'json', 'text']);
+
+/**
+ * The body of a request, for everybody but the handler: read from a copy, once, and no more of it than may be. The handler's
+ * own request stays unread.
+ */
+export class FetchBody<Req extends Request> {
+  #bytes: Promise<Uint8Array<ArrayBuffer>> | undefined;
+
+  constructor(
+    private readonly request: Req,
+    private readonly maxBytes: number,
+  ) {}
+
+  /**
+   * The body as far as it counts for "the same request": parsed where it is JSON, so that spaces and the order of members do
+   * not count; else its bytes.
+   * @throws UsageError INVALID_OPTIONS when it was read before
+   * @throws BodyRefused when it is multipart, or too long
+   */
+  async compared(): Promise<unknown> {
+    const { request } = this;
+    if (!request.body) return undefined;
+    const type = request.headers.get('content-type');
+    if (!request.bodyUsed && isMultipart(type)) throw unsupportedBody('is multipart');
+    const bytes = await this.read();
+    if (bytes.length === 0) return undefined;
+    if (!/[/+]json\b/i.test(type ?? '')) return bytes;
+    try {
+      return { json: JSON.parse(new TextDecoder().decode(bytes)) as unknown };
+    } catch {
+      return bytes;
+    }
+  }
+
+  /**
+   * The request as functions in the options are given it: the same in all but its body, which is a copy. It is no copy of the
+   * whole, since that would lack what frameworks add to a request, and would copy bodies that nobody reads.
+   */
+  copy(): Req {
+    let isUsed = false;
+    const whole = async (): Promise<Response> => {
+      if (isUsed) throw new TypeError('the body of this copy was read before');
+      isUsed = true;
+      const type = this.request.headers.get('content-type');
+      return new Response(await this.read(), type === null ? {} : { headers: { 'content-type': type } });
+    };
+    return new Proxy(this.request, {
+      get: (target, name) => {
+        if (READERS.has(name)) return () => this.#asAsked(whole, name as 'text');
+        if (name === 'bodyUsed') return isUsed;
+        if (name === 'body') return target.body && streamOf(whole);
+        const value: unknown = Reflect.get(target, name, target);
+        return typeof value === 'function' ? (value.bind(target) as unknown) : value;
+      },
+    });
+  }
+
+  /** A body that is not what its type says is the client's doing. */
+  async #asAsked(whole: () => Promise<Response>, reader: 'text'): Promise<unknown> {
+    const response = await whole();
+    try {
+      return await response[reader]();
+    } catch (error) {
+      throw new BodyRefused(
+        'IDEMPOTENCY_BODY_INVALID',
+        `a body could not be read as ${reader}: ${String(error)}`,
+      );
+    }
+  }
+
+  private read(): Promise<Uint8Array<ArrayBuffer>> {
+    return (this.#bytes ??= this.#read());
+  }
+
+  async #read(): Promise<Uint8Array<ArrayBuffer>> {
+    const { request, maxBytes } = this;
+    if (!request.body) return new Uint8Array();
+    if (request.bodyUsed) throw unknownBody('was read before the handler');
+    if (Number(request.headers.get('content-length')) > maxBytes) throw tooLong(maxBytes);
+    const reader = request.clone().body!.getReader() as ReadableStreamDefaultReader<Uint8Array>;
+    const chunks: Uint8Array[] = [];
+    for (let size = 0; ;) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      chunks.push(value);
+      size += value.length;
+      if (size <= maxBytes) continue;
+      // Not awaited: a copy is over only when the other one is.
+      reader.cancel().catch(() => undefined);
+      throw tooLong(maxBytes);
+    }
+    return joined(chunks);
+  }
+}
+
+function joined(chunks: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const whole = new Uint8Array(chunks.reduce((size, { length }) => size + length, 0));
+  let at = 0;
+  for (const chunk of chunks) {
+    whole.set(chunk, at);
+    at += chunk.length;
+  }
+  return whole;
+}
+
+function tooLong(maxBytes: number): BodyRefused {
+  const detail = `The body is longer than ${maxBytes} bytes. Nothing was processed.`;
+  const message = `a body was longer than maxRequestBytes (${maxBytes}), and was refused`;
+  return new BodyRefused('PAYLOAD_TOO_LARGE', message, detail);
+}
+
+function streamOf(whole: () => Promise<Response>): ReadableStream<Uint8Array> {
+  return new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        controller.enqueue(new Uint8Array(await (await whole()).arrayBuffer()));
+        controller.close();
+      },
+    },
+    { highWaterMark: 0 },
+  );
+}

@@ -1,0 +1,44 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import type { Attempt } from '../core/attempt/attempt.js';
+import { identityOf, type StoreKey } from '../core/record.js';
+import type { LeaseStore } from '../core/store.js';
+
+interface Frame {
+  readonly attempt: Attempt;
+  readonly store: LeaseStore;
+  readonly key: StoreKey;
+  readonly outer: Frame | undefined;
+}
+
+// One per process, also where the ESM and the CommonJS build are both loaded.
+const FRAMES = Symbol.for('twiceshy.attempts.1');
+const holder = globalThis as { [FRAMES]?: AsyncLocalStorage<Frame> };
+const frames = (holder[FRAMES] ??= new AsyncLocalStorage<Frame>());
+
+/**
+ * The attempt that the calling code runs in: its key, fence, attempt number, signal and `deriveKey(name)`.
+ * Undefined outside of work.
+ */
+export function currentAttempt(): Attempt | undefined {
+  return frames.getStore()?.attempt;
+}
+
+export function enterAttempt<R>(attempt: Attempt, store: LeaseStore, key: StoreKey, run: () => R): R {
+  return frames.run({ attempt, store, key, outer: frames.getStore() }, run);
+}
+
+/** Whether the calling code is work that holds this very key: waiting for it would wait for itself. */
+export function holdsKey(store: LeaseStore, key: StoreKey): boolean {
+  for (let frame = frames.getStore(); frame; frame = frame.outer) {
+    if (frame.store === store && identityOf(frame.key) === identityOf(key)) return true;
+  }
+  return false;
+}
+
+/** Whether the calling code is part of this attempt's work, also from within attempts that the work began itself. */
+export function isInside(attempt: Attempt): boolean {
+  for (let frame = frames.getStore(); frame; frame = frame.outer) {
+    if (frame.attempt === attempt) return true;
+  }
+  return false;
+}

@@ -1,0 +1,66 @@
+/** What the neutral API may be given: its option tables, and what plain JavaScript may hand to it besides. */
+import type { IdempotencyOptions, Namespaced, RunOptions } from './api.js';
+import { ANY, BOOLEAN, checkNames, invalid, OBJECT, show, type OptionTable } from '../core/check.js';
+import { isEventName } from '../core/events.js';
+import {
+  ADMIT,
+  COMMON_OPTIONS,
+  FIXED_SCOPE,
+  LEASE_STORE,
+  NAME,
+  ON_ABANDONED,
+  PAYLOAD,
+  PEPPER,
+  PREFIX,
+  REMEMBER,
+  SIGNAL,
+} from '../core/options.js';
+import { KEYS_IN_LOGS } from './logging.js';
+
+/** Of `get()` and `resolve()`. */
+export const PLACE_OPTIONS = {
+  prefix: PREFIX,
+  name: NAME,
+  scope: FIXED_SCOPE,
+} satisfies OptionTable<Namespaced>;
+
+export interface ForgetOptions extends Namespaced {
+  /** Also while an attempt runs, which then loses its lease. @default false */
+  force?: boolean;
+}
+export const FORGET_OPTIONS = { ...PLACE_OPTIONS, force: BOOLEAN } satisfies OptionTable<ForgetOptions>;
+
+export const RUN_OPTIONS = {
+  ...COMMON_OPTIONS,
+  ...PLACE_OPTIONS,
+  payload: PAYLOAD,
+  signal: SIGNAL,
+  remember: REMEMBER,
+  onAbandoned: ON_ABANDONED,
+} satisfies OptionTable<RunOptions<never>>;
+
+export const INSTANCE_OPTIONS = {
+  ...COMMON_OPTIONS,
+  ...PLACE_OPTIONS,
+  requireScope: BOOLEAN,
+  store: { ...LEASE_STORE, isRequired: true },
+  remember: REMEMBER,
+  codec: OBJECT,
+  pepper: PEPPER,
+  logger: OBJECT,
+  admit: ADMIT,
+  keysInLogs: KEYS_IN_LOGS,
+} satisfies OptionTable<IdempotencyOptions>;
+
+/** @throws UsageError INVALID_OPTIONS */
+export function checkOutcomeByHand(outcome: unknown): void {
+  checkNames('the outcome of resolve()', outcome, { result: ANY, error: ANY });
+  if (Object.keys(outcome as object).length !== 1)
+    throw invalid('an outcome by hand is { result } or { error }, one of the two');
+}
+
+/** @throws UsageError INVALID_OPTIONS */
+export function checkListener(event: unknown, listener: unknown): void {
+  if (!isEventName(event)) throw invalid(`there is no event ${show(event)}`);
+  if (typeof listener !== 'function') throw invalid(`the listener is ${show(listener)}: give a function`);
+}

@@ -1,0 +1,306 @@
+import {
+  BOOLEAN,
+  FUNCTION,
+  invalid,
+  parseMs,
+  readOptions,
+  TEXT,
+  type OptionTable,
+} from '../../core/check.js';
+import { StoreError } from '../../core/errors.js';
+import type { Lease, RecordedStep, StoreKey, StoredRecord } from '../../core/record.js';
+import type { ClaimAnswer, ClaimRequest, LeaseStore, Replacement, Settlement } from '../../core/store.js';
+import { isInvalid } from './errors.js';
+import {
+  fromItem,
+  newRevision,
+  numberOf,
+  pkOf,
+  stamp,
+  stepAttribute,
+  stepName,
+  toItem,
+  unchangedSince,
+} from './record.js';
+import { DynamoTable, type Attributes, type Condition, type DocumentClient } from './table.js';
+import type { Kept } from '../shared/kept.js';
+import * as transitions from '../shared/transitions.js';
+import { momentAt, present, recordOf, unreadable, type Moment, type Move } from '../shared/transitions.js';
+
+export { tableDefinition, timeToLive, type DocumentClient } from './table.js';
+
+export interface DynamoDBStoreOptions {
+  /** The table, with the key that {@link tableDefinition} says. */
+  table: string;
+  /**
+   * By how much the clocks of the machines may differ. DynamoDB has no clock that a condition could ask, so that a lease
+   * ends by the clock of whoever looks: it is taken over, and a record is forgotten, this much later than its end.
+   * Where two clocks differ by more, an attempt may be taken over while it runs.
+   * @default 1000
+   */
+  clockMarginMs?: number;
+  /**
+   * A request that is not answered for so long is aborted, and its call rejects.
+   * @default 2000
+   */
+  timeoutMs?: number;
+  /**
+   * Told once when a result was too large for an item and was recorded without its value.
+   * @default process.emitWarning
+   */
+  onWarning?: (message: string) => void;
+  /** Whether every run on this store must say whose key it is: one without a `scope` is INVALID_OPTIONS. @default false */
+  requireScope?: boolean;
+}
+
+/** Nobody waits longer than a minute for a request, nor differ two clocks that are looked after by more. */
+const LONGEST_MS = 60_000;
+export const DYNAMODB_OPTIONS = {
+  table: { ...TEXT, isRequired: true },
+  clockMarginMs: { check: (value, option) => parseMs(option, value, 0, LONGEST_MS) },
+  timeoutMs: { check: (value, option) => parseMs(option, value, 1, LONGEST_MS) },
+  onWarning: FUNCTION,
+  requireScope: BOOLEAN,
+} satisfies OptionTable<DynamoDBStoreOptions>;
+/** An item holds 400 KB: the payload and the steps, the key of up to 2 KB, and the fields, twice where a prior is kept. */
+const MAX_TEXT_BYTES = 380_000;
+/** A replay waits no longer for its hit to be counted. */
+const HIT_TIMEOUT_MS = 250;
+const MAX_ROUNDS = 20;
+
+/**
+ * The {@link LeaseStore} on DynamoDB: one item a record, every write conditional on the item that was expected, every read
+ * strongly consistent. A claim that wins, a renewal, a step and a settling are one request each; a claim that loses is followed
+ * by one read (and, on a settled record, the counting of its hit). What else happens is read, decided, and written if the
+ * item did not change in between.
+ *
+ * DynamoDB has no wake-ups: waiters poll, from 25 ms on to once a second. A result of more than 380,000 bytes is recorded
+ * as completed without its value (G7), a step likewise.
+ */
+export class DynamoDBStore implements LeaseStore {
+  readonly requiresScope: boolean;
+  readonly #table: DynamoTable;
+  readonly #marginMs: number;
+  readonly #warn: (message: string) => void;
+  #warned = false;
+
+  /**
+   * @param documentClient a `DynamoDBDocumentClient` of the AWS SDK v3; never closed by us
+   * @throws UsageError INVALID_OPTIONS for an unknown or impossible option, or what is no client
+   */
+  constructor(documentClient: DocumentClient, given: DynamoDBStoreOptions) {
+    checkClient(documentClient);
+    const options = readOptions<DynamoDBStoreOptions>('DynamoDBStore', DYNAMODB_OPTIONS, given);
+    this.requiresScope = options.requireScope === true;
+    this.#table = new DynamoTable(documentClient, options.table, options.timeoutMs ?? 2_000);
+    this.#marginMs = options.clockMarginMs ?? 1_000;
+    this.#warn = options.onWarning ?? ((message) => process.emitWarning(message, 'TwiceshyWarning'));
+  }
+
+  async claim(key: StoreKey, request: ClaimRequest): Promise<ClaimAnswer> {
+    // Whoever names a record to replace has seen one.
+    const first = request.replacing === undefined ? await this.#create(key, request) : undefined;
+    if (first) return first;
+    const answer = await this.#change(key, (found, at) => transitions.claim(found, key, request, at));
+    return answer.kind === 'acquired' ? answer : { ...answer, record: await this.#hit(key, answer.record) };
+  }
+
+  async renew(key: StoreKey, lease: Lease): Promise<number | false> {
+    const at = this.#now();
+    const leaseEndsAtMs = at.nowMs + lease.leaseMs;
+    const expiresAtMs = leaseEndsAtMs + lease.unsettledRetentionMs;
+    const changes = { leaseEndsAtMs, expiresAtMs, ...stamp(expiresAtMs, this.#marginMs) };
+    if (await this.#table.update(pkOf(key), changes, ownRunning(key, lease, at))) return leaseEndsAtMs;
+    return await this.#change(key, (found, later) => transitions.renew(found, key, lease, later));
+  }
+
+  async step(key: StoreKey, lease: Lease, step: RecordedStep): Promise<boolean> {
+    return await this.#withRoom(step, lease.steps, async (kept) => {
+      if (await this.#append(key, lease, kept)) return true;
+      return await this.#change(key, (found, at) => transitions.step(found, key, lease, kept, at));
+    });
+  }
+
+  async settle(key: StoreKey, lease: Lease, settlement: Settlement): Promise<boolean> {
+    return await this.#withRoom(settlement, settlement.final ? [] : lease.steps, async (kept) => {
+      const at = this.#now();
+      const settled = transitions.settled(lease, kept, at);
+      const changes = {
+        ...settled,
+        ...stamp(settled.expiresAtMs, this.#marginMs),
+        ...(kept.final && { steps: undefined, stepNames: undefined }),
+      };
+      if (await this.#table.update(pkOf(key), changes, ownRunning(key, lease, at))) return true;
+      return await this.#change(key, (found, later) => transitions.settle(found, key, lease, kept, later));
+    });
+  }
+
+  async release(key: StoreKey, token: string): Promise<boolean> {
+    return await this.#change(key, (found, at) => transitions.release(found, key, token, at));
+  }
+
+  async read(key: StoreKey): Promise<StoredRecord | undefined> {
+    const item = await this.#table.get(pkOf(key));
+    const at = this.#now();
+    const found = present(item && fromItem(key, item), key, at);
+    return found && found.status !== 'TOMBSTONE' ? recordOf(found, at) : undefined;
+  }
+
+  async override(key: StoreKey, replacement: Replacement): Promise<'done' | 'absent' | 'live'> {
+    const write = (kept: Replacement) =>
+      this.#change(key, (found, at) => transitions.override(found, key, kept, at), unreadable);
+    return replacement.kind === 'forget'
+      ? await write(replacement)
+      : await this.#withRoom(replacement, [], write);
+  }
+
+  /** The claim over absence, in one request. An item past its retention that DynamoDB has yet to delete is absent. */
+  async #create(key: StoreKey, request: ClaimRequest): Promise<ClaimAnswer | undefined> {
+    const at = this.#now();
+    const { answer, write } = transitions.claim(undefined, key, request, at);
+    const condition = {
+      expression: 'attribute_not_exists(#pk) OR (#expiresAtMs <= :judged AND #fence < :next)',
+      values: { ':judged': at.judgedMs, ':next': write?.fence },
+    };
+    return write && (await this.#put(key, write, condition)) ? answer : undefined;
+  }
+
+  async #append(key: StoreKey, lease: Lease, step: RecordedStep): Promise<boolean> {
+    const own = ownRunning(key, lease, this.#now());
+    const appending = {
+      expression:
+        'SET #steps = list_append(if_not_exists(#steps, :none), :steps), ' +
+        '#stepNames = list_append(if_not_exists(#stepNames, :none), :names), #rev = :rev',
+      values: {
+        ':none': [],
+        ':steps': [stepAttribute(step)],
+        ':names': [stepName(step)],
+        ':rev': newRevision(),
+      },
+    };
+    const condition = {
+      expression: `${own.expression} AND NOT contains(#stepNames, :name)`,
+      values: { ...own.values, ':name': stepName(step) },
+    };
+    return await this.#table.evaluate(pkOf(key), appending, condition);
+  }
+
+  /** Read, decide, and write if nothing was written in between. */
+  async #change<Answer>(
+    key: StoreKey,
+    decide: (found: Kept | undefined, at: Moment) => Move<Answer>,
+    repair?: (key: StoreKey, at: Moment) => Kept,
+  ): Promise<Answer> {
+    for (let round = 0; round < MAX_ROUNDS; round++) {
+      const item = await this.#table.get(pkOf(key));
+      const at = momentAt(Date.now(), this.#marginMs, numberOf(item?.fence));
+      const { answer, write } = decide(present(item && readOr(key, item, at, repair), key, at), at);
+      if (!write || (await this.#put(key, write, unchangedSince(item)))) return answer;
+    }
+    const message = `${JSON.stringify(key.address)} was written by others ${MAX_ROUNDS} times in a row`;
+    throw new StoreError('STORE_UNAVAILABLE', message, { transient: true });
+  }
+
+  async #put(key: StoreKey, kept: Kept, condition: Condition): Promise<boolean> {
+    const pk = pkOf(key);
+    try {
+      return await this.#table.put(toItem(pk, kept, this.#marginMs), condition);
+    } catch (error) {
+      // What a claim replaces may be too large to stand beside the new record: a failure's value is given up.
+      if (!isInvalid(error) || kept.prior?.payload === undefined) throw error;
+      const prior = { ...kept.prior, payload: undefined };
+      return await this.#table.put(toItem(pk, { ...kept, prior }, this.#marginMs), condition);
+    }
+  }
+
+  /** Counts a hit on a settled record, best effort: nothing that goes wrong here harms the replay. */
+  async #hit(key: StoreKey, record: StoredRecord): Promise<StoredRecord> {
+    if (record.settledAtMs === undefined) return record;
+    const condition = {
+      expression: '#token = :token AND #status = :status',
+      values: { ':token': record.token, ':status': record.status },
+    };
+    try {
+      const counted = await this.#table.count(pkOf(key), 'hitCount', condition, HIT_TIMEOUT_MS);
+      return { ...record, hitCount: numberOf(counted) ?? record.hitCount };
+    } catch {
+      return record;
+    }
+  }
+
+  /**
+   * Writes what has a payload; without it where that is more than an item holds, since a finished effect must be recorded
+   * (G7).
+   */
+  async #withRoom<Kind extends { readonly payload: string | undefined }, Answer>(
+    kind: Kind,
+    beside: readonly RecordedStep[],
+    write: (kept: Kind) => Promise<Answer>,
+  ): Promise<Answer> {
+    const bytes = sizeOf([kind, ...beside]);
+    if (kind.payload === undefined || bytes <= MAX_TEXT_BYTES) {
+      try {
+        return await write(kind);
+      } catch (error) {
+        if (!isInvalid(error) || kind.payload === undefined) throw error;
+      }
+    }
+    const answer = await write({ ...kind, payload: undefined });
+    this.#warnOfSize(bytes);
+    return answer;
+  }
+
+  #warnOfSize(bytes: number): void {
+    if (this.#warned) return;
+    this.#warned = true;
+    this.#warn(
+      `a result of ${bytes} bytes is too large for a DynamoDB item and was recorded without its value: duplicates get ` +
+        `RESULT_UNAVAILABLE. Return less, or set maxResultBytes: ${MAX_TEXT_BYTES} to be told of each by an event`,
+    );
+  }
+
+  #now(): Moment {
+    return momentAt(Date.now(), this.#marginMs);
+  }
+}
+
+/** The attempt's own record, in progress, and not past its retention. */
+function ownRunning(key: StoreKey, lease: Lease, at: Moment): Required<Condition> {
+  return {
+    expression: '#token = :token AND #status = :running AND #digest = :digest AND #expiresAtMs > :judged',
+    values: {
+      ':token': lease.token,
+      ':running': 'IN_PROGRESS',
+      ':digest': key.digest,
+      ':judged': at.judgedMs,
+    },
+  };
+}
+
+function readOr(
+  key: StoreKey,
+  item: Attributes,
+  at: Moment,
+  repair: ((key: StoreKey, at: Moment) => Kept) | undefined,
+): Kept {
+  try {
+    return fromItem(key, item);
+  } catch (error) {
+    if (!repair) throw error;
+    return repair(key, at);
+  }
+}
+
+function sizeOf(texts: readonly { readonly payload: string | undefined }[]): number {
+  return texts.reduce(
+    (bytes, { payload }) => bytes + (payload === undefined ? 0 : Buffer.byteLength(payload)),
+    0,
+  );
+}
+
+function checkClient(client: unknown): void {
+  if (typeof (client as Partial<DocumentClient> | null | undefined)?.send === 'function') return;
+  throw invalid(
+    'the first argument of DynamoDBStore has no send(): give DynamoDBDocumentClient.from(new DynamoDBClient())',
+  );
+}
