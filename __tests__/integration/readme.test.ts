@@ -54,6 +54,11 @@ const programs = await Promise.all(
   ),
 );
 
+/** The parts of a page that are one program together, in the order in which a reader copies them. */
+const inParts = new Map<string, Snippet[]>();
+for (const part of await snippets('ts part'))
+  inParts.set(part.page, [...(inParts.get(part.page) ?? []), part]);
+
 const onRabbitMq = await snippets('ts rabbitmq');
 
 let redis: PrivateRedis;
@@ -86,6 +91,10 @@ describe('every program in the README and in docs/', () => {
     ({ given, ...snippet }) => works(snippet, given),
   );
 });
+
+test.each([...inParts])('the parts of %s are one program that runs', (page, parts) =>
+  works({ page, line: parts[0]!.line, code: parts.map(({ code }) => code).join('\n') }, ''),
+);
 
 await describeOnRabbitMq('every program in docs/ that needs a RabbitMQ', () => {
   let host: VirtualHost;
