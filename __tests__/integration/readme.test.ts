@@ -59,6 +59,9 @@ const inParts = new Map<string, Snippet[]>();
 for (const part of await snippets('ts part'))
   inParts.set(part.page, [...(inParts.get(part.page) ?? []), part]);
 
+const inJest = await snippets('ts jest');
+const inVitest = await snippets('ts vitest');
+const inMocha = await snippets('ts mocha');
 const onRabbitMq = await snippets('ts rabbitmq');
 
 let redis: PrivateRedis;
@@ -125,6 +128,30 @@ async function works({ page, line, code }: Snippet, given: string, more: Record<
   const said = [...code.matchAll(/console\.log\(.*; \/\/ (\S+)$/gm)].map((match) => match[1]);
   for (const word of said) expect(stdout).toContain(word);
 }
+
+describe('every test file in docs/ passes in its runner', () => {
+  test.each(inJest)(
+    '$page at line $line, in jest',
+    async ({ page, line, code }) => {
+      const file = join(folder, `${page.replaceAll('/', '-')}-line-${line}.test.ts`);
+      await writeFile(file, code);
+      const flags = ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning'];
+      const jest = [join(ROOT, 'node_modules/jest/bin/jest.js'), '-w', '1', '--runTestsByPath', file];
+      const { stderr } = await run(process.execPath, [...flags, ...jest], { cwd: ROOT, timeout: 60_000 });
+      expect(stderr).toMatch(/Tests: +1 passed, 1 total/);
+    },
+    60_000,
+  );
+
+  // These runners are not installed here: what their files do is run by others, and only how they are named differs.
+  test.each(inVitest)('$page at line $line, for vitest, is the one for jest', ({ page, code }) => {
+    const ofJest = code.replace("'vitest'", "'@jest/globals'").replace(', test, vi }', ', jest, test }');
+    expect(inJest).toContainEqual(expect.objectContaining({ page, code: ofJest.replaceAll('vi.', 'jest.') }));
+  });
+  test.each(inMocha)('$page at line $line, for mocha, in node:test', (snippet) =>
+    works({ ...snippet, code: snippet.code.replace("'mocha'", "'node:test'") }, ''),
+  );
+});
 
 test('the lines about jest stand in the example that jest runs', async () => {
   const example = await readFile(join(ROOT, 'examples/unit-test-with-mock.test.ts'), 'utf8');
