@@ -1,64 +1,23 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { startDynamo, type PrivateDynamo } from '../support/dynalite.js';
 import { startPostgres, type PrivatePostgres } from '../support/postgres-server.js';
 import { describeOnRabbitMq, makeVirtualHost, type VirtualHost } from '../support/rabbitmq.js';
 import { startRedis, type PrivateRedis } from '../support/redis-server.js';
+import { fileOf, GIVEN, programsInParts, ROOT, snippets, type Snippet } from '../support/snippets.js';
 
 const run = promisify(execFile);
-const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const TSX = import.meta.resolve('tsx');
-const docs = await readdir(join(ROOT, 'docs'), { recursive: true });
-const PAGES = ['README.md', ...docs.filter((name) => name.endsWith('.md')).map((name) => join('docs', name))];
-
-interface Snippet {
-  readonly page: string;
-  readonly line: number;
-  readonly code: string;
-}
-
-/** Every fenced block of the kind, with the line it starts at. */
-async function snippets(kind: string, pages = PAGES): Promise<Snippet[]> {
-  const found: Snippet[] = [];
-  for (const page of pages) {
-    const lines = (await readFile(join(ROOT, page), 'utf8')).split('\n');
-    lines.forEach((line, at) => {
-      if (line !== `\`\`\`${kind}`) return;
-      found.push({ page, line: at + 1, code: lines.slice(at + 1, lines.indexOf('```', at)).join('\n') });
-    });
-  }
-  return found;
-}
-
-/** What stands in front of the programs of a kind: what they say is given. */
-const GIVEN = {
-  ts: '',
-  'ts dynamodb': `
-    import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
-    import { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
-    const credentials = { accessKeyId: 'test', secretAccessKey: 'test' };
-    const documentClient = DynamoDBDocumentClient.from(
-      new DynamoDBClient({ endpoint: process.env.DYNAMO_URL, region: 'us-east-1', credentials }),
-    );`,
-  'ts postgres': `
-    import { Pool } from 'pg';
-    const pool = new Pool({ connectionString: process.env.DATABASE_URL });`,
-} as const;
 const programs = await Promise.all(
   Object.entries(GIVEN).map(async ([kind, given]) =>
     (await snippets(kind)).map((each) => ({ ...each, given })),
   ),
 );
 
-/** The parts of a page that are one program together, in the order in which a reader copies them. */
-const inParts = new Map<string, Snippet[]>();
-for (const part of await snippets('ts part'))
-  inParts.set(part.page, [...(inParts.get(part.page) ?? []), part]);
-
+const inParts = await programsInParts();
 const inJest = await snippets('ts jest');
 const inVitest = await snippets('ts vitest');
 const inMocha = await snippets('ts mocha');
@@ -95,9 +54,7 @@ describe('every program in the README and in docs/', () => {
   );
 });
 
-test.each([...inParts])('the parts of %s are one program that runs', (page, parts) =>
-  works({ page, line: parts[0]!.line, code: parts.map(({ code }) => code).join('\n') }, ''),
-);
+test.each(inParts)('the parts of $page are one program that runs', (program) => works(program, ''));
 
 await describeOnRabbitMq('every program in docs/ that needs a RabbitMQ', () => {
   let host: VirtualHost;
@@ -109,8 +66,9 @@ await describeOnRabbitMq('every program in docs/ that needs a RabbitMQ', () => {
   );
 });
 
-async function works({ page, line, code }: Snippet, given: string, more: Record<string, string> = {}) {
-  const file = join(folder, `${page.replaceAll('/', '-')}-line-${line}.ts`);
+async function works(snippet: Snippet, given: string, more: Record<string, string> = {}) {
+  const { code } = snippet;
+  const file = join(folder, fileOf(snippet));
   await writeFile(file, `${given}\n${code}\nexport {};\n`);
   const env = {
     ...process.env,
@@ -132,9 +90,9 @@ async function works({ page, line, code }: Snippet, given: string, more: Record<
 describe('every test file in docs/ passes in its runner', () => {
   test.each(inJest)(
     '$page at line $line, in jest',
-    async ({ page, line, code }) => {
-      const file = join(folder, `${page.replaceAll('/', '-')}-line-${line}.test.ts`);
-      await writeFile(file, code);
+    async (snippet) => {
+      const file = join(folder, fileOf(snippet, '.test.ts'));
+      await writeFile(file, snippet.code);
       const flags = ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning'];
       const jest = [join(ROOT, 'node_modules/jest/bin/jest.js'), '-w', '1', '--runTestsByPath', file];
       const { stderr } = await run(process.execPath, [...flags, ...jest], { cwd: ROOT, timeout: 60_000 });
