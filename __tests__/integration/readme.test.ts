@@ -7,16 +7,11 @@ import { startDynamo, type PrivateDynamo } from '../support/dynalite.js';
 import { startPostgres, type PrivatePostgres } from '../support/postgres-server.js';
 import { describeOnRabbitMq, makeVirtualHost, type VirtualHost } from '../support/rabbitmq.js';
 import { startRedis, type PrivateRedis } from '../support/redis-server.js';
-import { fileOf, GIVEN, programsInParts, ROOT, snippets, type Snippet } from '../support/snippets.js';
+import { fileOf, programsInParts, ROOT, snippets, type Snippet } from '../support/snippets.js';
 
 const run = promisify(execFile);
 const TSX = import.meta.resolve('tsx');
-const programs = await Promise.all(
-  Object.entries(GIVEN).map(async ([kind, given]) =>
-    (await snippets(kind)).map((each) => ({ ...each, given })),
-  ),
-);
-
+const programs = await snippets('ts');
 const inParts = await programsInParts();
 const inJest = await snippets('ts jest');
 const inVitest = await snippets('ts vitest');
@@ -48,13 +43,12 @@ test('README shows the naive code and the right one before all else, and has at 
 });
 
 describe('every program in the README and in docs/', () => {
-  test.each(programs.flat())(
-    '$page at line $line runs, and prints what its comments say',
-    ({ given, ...snippet }) => works(snippet, given),
+  test.each(programs)('$page at line $line runs, and prints what its comments say', (program) =>
+    works(program),
   );
 });
 
-test.each(inParts)('the parts of $page are one program that runs', (program) => works(program, ''));
+test.each(inParts)('the parts of $page are one program that runs', (program) => works(program));
 
 await describeOnRabbitMq('every program in docs/ that needs a RabbitMQ', () => {
   let host: VirtualHost;
@@ -62,20 +56,23 @@ await describeOnRabbitMq('every program in docs/ that needs a RabbitMQ', () => {
   afterAll(() => host.remove(), 60_000);
 
   test.each(onRabbitMq)('$page at line $line runs, and prints what its comments say', (snippet) =>
-    works(snippet, '', { AMQP_URL: host.url }),
+    works(snippet, { AMQP_URL: host.url }),
   );
 });
 
-async function works(snippet: Snippet, given: string, more: Record<string, string> = {}) {
+async function works(snippet: Snippet, more: Record<string, string> = {}) {
   const { code } = snippet;
   const file = join(folder, fileOf(snippet));
-  await writeFile(file, `${given}\n${code}\nexport {};\n`);
+  await writeFile(file, `${code}\nexport {};\n`);
   const env = {
     ...process.env,
     NODE_OPTIONS: '',
     REDIS_URL: redis.url,
     DATABASE_URL: postgres.url,
-    DYNAMO_URL: `http://127.0.0.1:${dynamo.port}`,
+    AWS_ENDPOINT_URL_DYNAMODB: `http://127.0.0.1:${dynamo.port}`,
+    AWS_REGION: 'us-east-1',
+    AWS_ACCESS_KEY_ID: 'test',
+    AWS_SECRET_ACCESS_KEY: 'test',
     AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true',
     ...more,
   };
@@ -107,7 +104,7 @@ describe('every test file in docs/ passes in its runner', () => {
     expect(inJest).toContainEqual(expect.objectContaining({ page, code: ofJest.replaceAll('vi.', 'jest.') }));
   });
   test.each(inMocha)('$page at line $line, for mocha, in node:test', (snippet) =>
-    works({ ...snippet, code: snippet.code.replace("'mocha'", "'node:test'") }, ''),
+    works({ ...snippet, code: snippet.code.replace("'mocha'", "'node:test'") }),
   );
 });
 

@@ -38,18 +38,3 @@ export async function programsInParts(): Promise<Snippet[]> {
 /** What a program may be called on disk. */
 export const fileOf = ({ page, line }: Snippet, ending = '.ts') =>
   `${page.replaceAll('/', '-')}-line-${line}${ending}`;
-
-/** What stands in front of the programs of a kind: what they say is given. */
-export const GIVEN = {
-  ts: '',
-  'ts dynamodb': `
-    import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
-    import { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
-    const credentials = { accessKeyId: 'test', secretAccessKey: 'test' };
-    const documentClient = DynamoDBDocumentClient.from(
-      new DynamoDBClient({ endpoint: process.env['DYNAMO_URL']!, region: 'us-east-1', credentials }),
-    );`,
-  'ts postgres': `
-    import { Pool } from 'pg';
-    const pool = new Pool({ connectionString: process.env['DATABASE_URL'] });`,
-} as const;
