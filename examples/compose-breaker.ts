@@ -1,7 +1,7 @@
 /**
- * Circuit breaker, with cockatiel: inside `execute`, around the call to the provider. There it counts calls that were
- * made, and duplicates are answered from their records while it is open. Outside, an open breaker would refuse answers
- * that are there, and count refusals of ours as failures of the provider.
+ * Circuit breaker, with cockatiel: put it inside `execute`, around the call to the provider. There it counts the calls that
+ * were made, and duplicates get their recorded answers while it is open. Outside, an open breaker would also refuse calls that
+ * have a recorded answer, and would count errors such as KEY_REUSED as failures of the provider.
  */
 import { circuitBreaker, ConsecutiveBreaker, handleAll, isBrokenCircuitError } from 'cockatiel';
 import { idempotent, InMemoryStore } from 'twiceshy';
@@ -26,7 +26,7 @@ const pay = (orderId: string) =>
     key: `${run}-${orderId}`,
     store,
     execute: async ({ attempt }) => `${await breaker.execute(() => provider(orderId))} by attempt ${attempt}`,
-    // An open breaker has called nobody: the key is given back as it was found, and no attempt is counted.
+    // An open breaker has called nobody: the claim is undone, and no attempt is counted.
     remember: (error) => (isBrokenCircuitError(error) ? 'release' : false),
   });
 const tell = async (orderId: string) => {
@@ -43,7 +43,7 @@ await tell('o-4');
 await tell('o-1');
 console.log(`${calls} calls, and o-1 had its answer all the same`);
 isDown = false;
-// Closed by hand, in the place of waiting for a trial call to succeed.
+// Closed by hand, instead of waiting for a trial call to succeed.
 breaker.isolate().dispose();
 await tell('o-4');
 await tell('o-2');

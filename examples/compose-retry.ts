@@ -1,6 +1,6 @@
 /**
- * Retry, with cockatiel. Outside of idempotency it is the rule: each try is a new attempt under the same key, recorded,
- * and stopped by whatever is final. Inside `execute` all tries are one attempt: for calls that are safe to repeat.
+ * Retry, with cockatiel. Usually it stands outside: each try is a new attempt under the same key, is recorded, and a final
+ * failure ends the tries. Inside `execute` all tries are one attempt: for calls that are safe to repeat.
  */
 import { ConstantBackoff, handleWhen, retry } from 'cockatiel';
 import { idempotent, InMemoryStore, isIdempotencyError, type Attempt } from 'twiceshy';
@@ -14,10 +14,10 @@ const backoff = new ConstantBackoff(1);
 class CardDeclined extends Error {
   override name = 'CardDeclined';
 }
-// By name, since a replayed error is of the same name, not of the same class object.
+// By name, since a replayed error has the same name and is not an instance of the same class.
 const isDecline = (error: unknown) => error instanceof Error && error.name === 'CardDeclined';
 
-// A decline will not change, and an error of ours (IN_DOUBT, KEY_REUSED ...) wants to be read, not repeated.
+// A decline will not change. An error of the library (IN_DOUBT, KEY_REUSED ...) would be the same again, too.
 const again = handleWhen((error) => !isDecline(error) && !isIdempotencyError(error));
 
 console.log('retry outside: a new attempt each time, until one is final');
@@ -51,7 +51,7 @@ let timeouts = 2;
 const inside = () =>
   pay('inside', (attempt) =>
     retry(again, { maxAttempts: 5, backoff }).execute(({ attempt: tries }) => {
-      // The same for every try, so that a provider that got the lost one does not charge twice.
+      // The same key for every try: if a try was lost on the way back, the provider recognises the next one.
       asked.add(attempt.deriveKey('charge'));
       if (timeouts-- > 0) throw new Error('no answer: nobody knows whether it charged');
       return `paid by attempt ${attempt.attempt}, try ${tries + 1}`;

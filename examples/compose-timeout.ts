@@ -1,6 +1,7 @@
 /**
- * Timeout, with cockatiel. Outside, it ends the caller's patience and not the work: whoever asks again waits for the same
- * attempt. Inside, it ends an attempt of which nobody knows whether it charged: say so, and keep the provider's key.
+ * Timeout, with cockatiel. Outside, it ends the caller's waiting and not the work: whoever asks again waits for the same
+ * attempt. Inside, it ends the attempt, and nobody knows whether it charged: let `remember` answer 'unknown', so that the next
+ * attempt sends the same key to the provider.
  */
 import { TaskCancelledError, timeout, TimeoutStrategy } from 'cockatiel';
 import { idempotent, InMemoryStore, type Attempt } from 'twiceshy';
@@ -23,7 +24,7 @@ function slowProvider() {
   };
   return { open, charges, charge };
 }
-// Not isTaskCancelledError(), which in cockatiel 3.2.1 asks for a field of another error.
+// isTaskCancelledError() of cockatiel 3.2.1 looks for a field that this error does not have.
 const isLate = (error: unknown) => error instanceof TaskCancelledError;
 const late = (error: Error) => (isLate(error) ? 'timed out' : error.message);
 
@@ -55,7 +56,7 @@ const payInside = () =>
       hurry.execute(
         async () => `${await inside.charge(attempt.deriveKey('charge'))} by attempt ${attempt.attempt}`,
       ),
-    // Not a failure: the charge may have got through. As a failure, the next attempt would ask under a new key.
+    // Unknown, and not a failure: the charge may have happened.
     remember: (error) => (isLate(error) ? 'unknown' : false),
   });
 console.log(`  first request: ${await payInside().catch(late)}`);

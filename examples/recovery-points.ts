@@ -16,7 +16,7 @@ import { RedisStore } from 'twiceshy/redis';
 const [folder = mkdtempSync(join(tmpdir(), 'twiceshy-providers-')), killedAfter] = process.argv.slice(2);
 const PROVIDERS = ['charge', 'reserve', 'email'] as const;
 
-/** A provider of ours, as Stripe is one: it logs every request, and does for each idempotency key one effect. */
+/** Stands for a provider such as Stripe: it logs every request, and has one effect for each idempotency key. */
 class Provider {
   readonly #log: string;
   constructor(readonly name: (typeof PROVIDERS)[number]) {
@@ -50,7 +50,7 @@ async function fulfil(): Promise<void> {
   const done = await idempotency.run(orderId, async ({ attempt, deriveKey, step }) => {
     const charged = await step('charge', async () => {
       const receipt = charge.call(deriveKey('charge'));
-      // Killed when the provider has charged, and nobody has recorded it: the provider knows the key again.
+      // Killed after the provider has charged and before that is recorded: the provider recognises the key of the next attempt.
       await dieAfter('charge');
       return receipt;
     });

@@ -1,18 +1,18 @@
-/** The shop behind the three servers: what an order does, and a payment provider that keeps books of its own. */
+/** The shop behind the three servers: what an order does, and a payment provider that remembers its charges. */
 import { Redis } from 'ioredis';
 import { hashKey, InMemoryStore, type Attempt } from 'twiceshy';
 import { RedisStore } from 'twiceshy/redis';
 
 const url = process.env['REDIS_URL'];
-/** Where the records are. Without Redis they are of this process alone. */
+/** Where the records are. Without Redis they are in the memory of this process. */
 export const store = url ? new RedisStore(url) : new InMemoryStore();
 
-/** What all three servers say about idempotency, but for the caller, whom each framework tells in its own way. */
+/** The options that all three servers have. Each framework says in its own way who the caller is. */
 export const rules = {
   store,
   // Two services on one Redis need two prefixes.
   prefix: 'shop',
-  // A second click gets the answer of the first one, instead of 409.
+  // A second click waits and gets the answer of the first one, instead of 409.
   concurrent: 'wait',
   lease: process.env['LEASE'] ?? '20s',
   docs: 'https://shop.example/problems',
@@ -30,10 +30,10 @@ export interface Placed extends Order {
   readonly charge: string;
 }
 
-/** Charges the card and sends a mail. However often it is begun, the card is charged once. */
+/** Charges the card and sends a mail. The card is charged once, however often this is started. */
 export async function placeOrder({ item, amount }: Order, attempt: Attempt): Promise<Placed> {
-  // Recorded: a later attempt gets this charge back. And should this process die before it is recorded, the provider
-  // recognises the derived key.
+  // The step is recorded: a later attempt gets this charge back. If this process dies before that, the provider recognises
+  // the derived key.
   const charge = await attempt.step('charge', () => provider.charge(attempt.deriveKey('charge'), amount));
   await sendMail(item, attempt);
   return { item, amount, charge };
@@ -41,11 +41,11 @@ export async function placeOrder({ item, amount }: Order, attempt: Attempt): Pro
 
 async function sendMail(item: string, { attempt }: Attempt): Promise<void> {
   if (item === 'lemon' && attempt === 1) throw new Error('the mail server is down');
-  // For this one the process is killed while it waits.
+  // The tests kill the process while this one waits.
   if (item === 'slow' && attempt === 1) await new Promise(() => undefined);
 }
 
-/** A provider as they are: a charge has a number, and a key that was seen before gets the same charge again. */
+/** Stands for a payment provider: each charge has a number, and a key that was seen before gets the same charge again. */
 class Provider {
   readonly #books = url ? new Redis(url) : undefined;
   readonly #charges = new Map<string, string>();
