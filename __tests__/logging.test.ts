@@ -8,7 +8,7 @@ import {
   makeIdempotent,
   type IdempotencyOptions,
 } from '../src/index.js';
-import { recordOf } from '../src/http/internal/exchange/address.js';
+import { recordPlace } from '../src/http/internal/exchange/address.js';
 import { checkScope } from '../src/http/internal/exchange/address.js';
 import { fetchIdempotency } from '../src/http/fetch.js';
 import { idempotentConsumer } from '../src/queue/consumer.js';
@@ -235,11 +235,11 @@ describe('pepper: the stored scope is an HMAC', () => {
     expect(store.seen.size).toBe(4);
   });
 
-  test('HTTP and consumers store their scopes so too; recordOf() finds what HTTP stored', async () => {
+  test('HTTP and consumers store their scopes so too; recordPlace() finds what HTTP stored', async () => {
     const { store, idempotency } = open(PEPPER);
     const handler = fetchIdempotency({ idempotency, scope: () => 'caller-1' })(() => new Response('a'));
     await handler(new Request('http://h/o', { method: 'POST', headers: { 'idempotency-key': 'k' } }));
-    const place = recordOf({ method: 'POST', route: '/o', scope: 'caller-1' });
+    const place = recordPlace({ method: 'POST', route: '/o', scope: 'caller-1' });
     expect(await idempotency.get('k', place)).toMatchObject({ status: 'COMPLETED' });
     // The plain hash, which a guess can be tested by, does not stand there.
     expect(store.told.join()).not.toContain(place.scope);

@@ -1,4 +1,4 @@
-/** npm run bench [-- --quick]: the table of the README, on a private Redis. */
+/** npm run bench [-- --quick]: the table of docs/benchmarks.md, on a private Redis. */
 import { cpus } from 'node:os';
 import { startRedis } from '../__tests__/support/redis-server.js';
 import { memory } from './memory.js';

@@ -5,7 +5,7 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import express5, { type Express, type NextFunction, type Request, type Response } from 'express';
 // @ts-expect-error Express 4 brings no types, and those installed are of 5
 import express4 from 'express4';
-import { expressIdempotency, recordOf, type ExpressIdempotencyOptions } from '../../src/http/express.js';
+import { expressIdempotency, recordPlace, type ExpressIdempotencyOptions } from '../../src/http/express.js';
 import { createIdempotency } from '../../src/idempotency/idempotency.js';
 import { InMemoryStore } from '../../src/stores/memory/store.js';
 import { deferred } from '../support/deferred.js';
@@ -59,7 +59,7 @@ describe.each(frameworks)('%s', (_, express) => {
       const { url } = await serve(app);
       await send(url, { key: 'k', path: '/v1/orders/7' });
       await send(url, { key: 'k', path: '/v2/orders/7' });
-      const found = (route: string) => idempotency.get('k', recordOf({ method: 'POST', route }));
+      const found = (route: string) => idempotency.get('k', recordPlace({ method: 'POST', route }));
       expect(await found('/v1/orders/:id')).toBeDefined();
       expect(await found('/v2/orders/7')).toBeDefined();
       // One key, one operation of the route: another order under it is a mistake.
@@ -76,7 +76,7 @@ describe.each(frameworks)('%s', (_, express) => {
       const { url } = await serve(app);
       await send(url, { key: 'k', path: '/a' });
       expect((await send(url, { key: 'k', path: '/b', body: {} })).status).toBe(200);
-      expect(await idempotency.get('k', recordOf({ method: 'POST', route: '/a' }))).toBeDefined();
+      expect(await idempotency.get('k', recordPlace({ method: 'POST', route: '/a' }))).toBeDefined();
     });
 
     test('is protected once where the app and the route both protect it', async () => {

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import Fastify, { type FastifyInstance } from 'fastify';
-import { fastifyIdempotency, recordOf } from '../../src/http/fastify.js';
+import { fastifyIdempotency, recordPlace } from '../../src/http/fastify.js';
 import { createIdempotency } from '../../src/idempotency/idempotency.js';
 import { InMemoryStore } from '../../src/stores/memory/store.js';
 import { send, until } from './contract/harness.js';
@@ -44,7 +44,9 @@ describe('Fastify 5', () => {
     );
     const url = await listening(app);
     await send(url, { key: 'k', path: '/v1/orders/7' });
-    expect(await idempotency.get('k', recordOf({ method: 'POST', route: '/v1/orders/:id' }))).toBeDefined();
+    expect(
+      await idempotency.get('k', recordPlace({ method: 'POST', route: '/v1/orders/:id' })),
+    ).toBeDefined();
     expect((await send(url, { key: 'k', path: '/v1/orders/8' })).status).toBe(422);
   });
 

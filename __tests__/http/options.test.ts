@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { checkScope, recordOf } from '../../src/http/internal/exchange/address.js';
+import { checkScope, recordPlace } from '../../src/http/internal/exchange/address.js';
 import { httpSettings, readHttpOptions } from '../../src/http/internal/options.js';
 import { answerTo } from '../../src/http/internal/problem/problem-for.js';
 import { composeNamespace } from '../../src/keys/index.js';
@@ -54,7 +54,7 @@ describe('where a record is', () => {
       `/${'😀'.repeat(100)}`,
     ],
     ...['/', '', '/\u0000', '/\ud800'],
-  ].map((route) => recordOf({ method: 'post', route }).name);
+  ].map((route) => recordPlace({ method: 'post', route }).name);
 
   test('G10: two routes never have the same name, and every name is a name', () => {
     expect(new Set(names).size).toBe(names.length);
@@ -64,11 +64,11 @@ describe('where a record is', () => {
 
   test('a caller is hashed, since it may be an API key; no two are one', () => {
     const scopes = ['sk_live_1', 'sk_live_2', '7', 'shared'].map(
-      (scope) => recordOf({ method: 'POST', route: '/', scope }).scope,
+      (scope) => recordPlace({ method: 'POST', route: '/', scope }).scope,
     );
     expect(new Set(scopes).size).toBe(4);
     for (const scope of scopes) expect(scope).toMatch(/^[0-9a-f]{32}$/);
-    expect(recordOf({ method: 'POST', route: '/' })).not.toHaveProperty('scope');
+    expect(recordPlace({ method: 'POST', route: '/' })).not.toHaveProperty('scope');
   });
 
   test('nobody is nobody; what names nobody is a mistake', () => {

@@ -32,7 +32,7 @@ const done = (caller: CallerState, answer: Answer): CallerState => ({
 });
 const REFUSED: Answer = { kind: 'refused' };
 
-/** The engine's protocol for one caller, as `core/engine.ts` runs it, one move at a time. */
+/** The engine's protocol for one caller, as `core/engine/engine.ts` runs it, one move at a time. */
 export class Protocol {
   constructor(
     private readonly steps: Steps,

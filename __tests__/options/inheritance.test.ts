@@ -2,7 +2,7 @@ import { createHmac } from 'node:crypto';
 import { describe, expect, test } from '@jest/globals';
 import { createIdempotency, InMemoryStore } from '../../src/index.js';
 import type { LeaseStore } from '../../src/core/store.js';
-import { fetchIdempotency, recordOf } from '../../src/http/fetch.js';
+import { fetchIdempotency, recordPlace } from '../../src/http/fetch.js';
 import { idempotentConsumer } from '../../src/queue/consumer.js';
 import { Transactions } from '../../src/transaction/transactions.js';
 
@@ -53,9 +53,11 @@ describe('what is stored', () => {
     }
     expect(new Set(addresses).size).toBe(4);
     expect(addresses[0]).toBe('p:acme:POST /orders:k');
-    const place = recordOf({ method: 'POST', route: '/orders', scope: 'ann', tenant: 'acme' });
+    const place = recordPlace({ method: 'POST', route: '/orders', scope: 'ann', tenant: 'acme' });
     expect(await acme?.get('k', place)).toMatchObject({ status: 'COMPLETED' });
-    expect(await acme?.get('k', recordOf({ method: 'POST', route: '/orders' }))).toMatchObject({ key: 'k' });
+    expect(await acme?.get('k', recordPlace({ method: 'POST', route: '/orders' }))).toMatchObject({
+      key: 'k',
+    });
   });
 
   test('G10: consumers of two tenants never share an answer, and remember is that of the instance', async () => {

@@ -1,5 +1,9 @@
 import { Pool } from 'pg';
-import { PostgresStore, type PostgresStoreOptions, type Transaction } from '../../src/stores/postgres/store.js';
+import {
+  PostgresStore,
+  type PostgresStoreOptions,
+  type Transaction,
+} from '../../src/stores/postgres/store.js';
 import { deferred } from '../support/deferred.js';
 import { startPostgres, type PrivatePostgres } from '../support/postgres-server.js';
 import { startProxy, type Proxy } from './postgres-proxy.js';

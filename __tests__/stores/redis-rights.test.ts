@@ -5,7 +5,7 @@ import { RedisStore } from '../../src/stores/redis/store.js';
 import { deferred } from '../support/deferred.js';
 import { startRedis, type PrivateRedis } from '../support/redis-server.js';
 
-/** As docs/stores.md states them. `+info` only stops ioredis from waiting for nothing. */
+/** As docs/stores/redis.md states them. `+info` only stops ioredis from waiting for nothing. */
 const RIGHTS =
   '+evalsha +eval +get +set +setrange +pexpire +pexpiretime +pttl +del +time +publish +subscribe +unsubscribe';
 

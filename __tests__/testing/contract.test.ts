@@ -39,7 +39,7 @@ class Copies extends TableStore {
 /**
  * The contract sees what a store does while nothing fails. One mistake no test of this kind can find: **a store that answers before
  * the write is safe**, and loses it when its server restarts, or when a replica that lags takes over. Until then every answer
- * is right. docs/stores.md says so; for our own stores it is RELIABILITY.md and `npm run faults` that look.
+ * is right. docs/stores/own.md says so; for our own stores it is RELIABILITY.md and `npm run faults` that look.
  */
 const MISTAKES = [...WRITERS, ...STEPS, ...VALUES, ...TIME, ...INSTANCES];
 

@@ -7,7 +7,7 @@ import {
   expressIdempotency,
   expressIdempotencyErrors,
   problemFor,
-  recordOf,
+  recordPlace,
   type ExpressIdempotency,
   type RecordPlace,
   type RememberedAnswer,
@@ -134,7 +134,7 @@ export function onFetch(): void {
   protect(() => 'text');
 }
 
-typed<RecordPlace>()(recordOf({ method: 'POST', route: '/orders', scope: 7 }));
+typed<RecordPlace>()(recordPlace({ method: 'POST', route: '/orders', scope: 7 }));
 
 // What `ttlOf` is told has a name in every face, so that the function can stand apart from the options.
 const ttlOf = ({ status }: RememberedAnswer) => (status < 400 ? '24h' : '1h');

@@ -1,13 +1,13 @@
 import { describe, expect, test } from '@jest/globals';
 import { currentAttempt } from '../../../src/idempotency/current-attempt.js';
-import { recordOf } from '../../../src/http/fetch.js';
+import { recordPlace } from '../../../src/http/fetch.js';
 import { deferred } from '../../support/deferred.js';
 import type { Attempt } from '../../../src/core/attempt/attempt.js';
 import type { Call } from '../site.js';
 import { until, type OpenShop } from './harness.js';
 import { expectProblem } from './requests.js';
 
-const ORDERS = recordOf({ method: 'POST', route: '/orders' });
+const ORDERS = recordPlace({ method: 'POST', route: '/orders' });
 
 /** What is remembered of a handler's answer, and what the handler is given. */
 export function describeOutcomes(open: OpenShop): void {

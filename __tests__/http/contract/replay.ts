@@ -1,6 +1,6 @@
 import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from '@jest/globals';
-import { recordOf } from '../../../src/http/fetch.js';
+import { recordPlace } from '../../../src/http/fetch.js';
 import { deferred } from '../../support/deferred.js';
 import type { Answer } from '../site.js';
 import { rawPost, until, type OpenShop } from './harness.js';
@@ -101,14 +101,18 @@ export function describeReplay(open: OpenShop): void {
       await shop.send({ key: 'k' });
       const record = await shop.idempotency.get(
         'k',
-        recordOf({ method: 'POST', route: '/orders', scope: 'ann' }),
+        recordPlace({ method: 'POST', route: '/orders', scope: 'ann' }),
       );
       expect(record?.result).toMatchObject({ status: 201, body: 'paid', headers: PLAIN });
     });
 
     test('of what is no answer of ours is a problem, not a guess', async () => {
       const shop = await open();
-      await shop.idempotency.run('k', () => 'not an answer', recordOf({ method: 'POST', route: '/orders' }));
+      await shop.idempotency.run(
+        'k',
+        () => 'not an answer',
+        recordPlace({ method: 'POST', route: '/orders' }),
+      );
       expectProblem(await shop.send({ key: 'k' }), 500, 'CORRUPT_RECORD');
     });
   });

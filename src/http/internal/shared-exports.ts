@@ -1,5 +1,5 @@
 /** What the entries of all frameworks export alike. */
-export { recordOf } from './exchange/address.js';
+export { recordPlace } from './exchange/address.js';
 export type { RecordPlace } from './exchange/address.js';
 export type {
   HttpOptions,

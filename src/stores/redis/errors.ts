@@ -9,7 +9,7 @@ const ADVICE: readonly [pattern: RegExp, advice: string][] = [
   [/\b(NOAUTH|WRONGPASS)\b|invalid (username|password)/, 'check the user name and password in the URL'],
   [
     /\bNOPERM\b/,
-    'give this user the rights that docs/stores.md lists: EVALSHA, EVAL, GET, SET, SETRANGE, PEXPIRE, PEXPIRETIME, PTTL, DEL, TIME, ' +
+    'give this user the rights that docs/stores/redis.md lists: EVALSHA, EVAL, GET, SET, SETRANGE, PEXPIRE, PEXPIRETIME, PTTL, DEL, TIME, ' +
       'PUBLISH, SUBSCRIBE and UNSUBSCRIBE, on the keys and channels of the prefix (ACL SETUSER)',
   ],
   [/\bOOM\b/, 'the server reached maxmemory: raise it, or shorten the retention'],

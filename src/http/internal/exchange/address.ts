@@ -11,12 +11,12 @@ export interface RecordPlace {
 }
 
 /**
- * Where the records of a route are, for `idempotency.get(key, recordOf(...))`, `resolve` and `forget`.
+ * Where the records of a route are, for `idempotency.get(key, recordPlace(...))`, `resolve` and `forget`.
  * @param request the method, the full route path as the framework knows it (`/shops/:id/orders`), what `scope`
  * answered for the caller (leave that out where scope is `'shared'`), the host where the option `host` is given, and as `tenant` the `scope` of the `idempotency` that
  * the adapter was given, if that has one
  */
-export function recordOf(request: {
+export function recordPlace(request: {
   method: string;
   route: string;
   scope?: string | number;

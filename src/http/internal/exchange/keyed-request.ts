@@ -1,6 +1,6 @@
 import { isNothing, show } from '../../../core/check.js';
 import { UsageError } from '../../../core/errors.js';
-import { checkScope, recordOf, type RecordPlace } from './address.js';
+import { checkScope, recordPlace, type RecordPlace } from './address.js';
 import type { Facts } from './facts.js';
 import { checkedKey, parseKeyHeader, type ParsedKey } from './header.js';
 import type { HttpSettings } from '../options.js';
@@ -69,7 +69,7 @@ async function placeOf<Req>(
 ): Promise<RecordPlace> {
   const byDefault = profile.keysBelongToPath ? facts.path : facts.route;
   const tenant = adapter.given.scope;
-  return recordOf({
+  return recordPlace({
     method: facts.method,
     route: given.route ? await given.route(...facts.asked()) : byDefault,
     ...(scope !== undefined && { scope }),
