@@ -158,6 +158,22 @@ describe('an inner protection with other options is a fault of the app, said at 
     expect(runs).toBe(0);
   });
 
+  test('names both by what differs: of objects their class, of functions that they are some', async () => {
+    const inside = (inner: object, outer: object = {}) => {
+      const handler = fetchIdempotency({ ...shared(), ...inner })(() => Response.json({}));
+      const around = fetchIdempotency({ ...shared(), ...outer })(handler);
+      return around(post()).then(String, (error: Error) => error.message);
+    };
+    expect(await inside({ store: store() }, { store: store() })).toMatch(
+      /around it by fetchIdempotency\(\) \(store: InMemoryStore\), and inside of that by fetchIdempotency\(\) \(store: another InMemoryStore\)/,
+    );
+    const one = store();
+    expect(await inside({ store: one, scope: byTenant }, { store: one })).toMatch(
+      /\(scope: "shared"\), .* \(scope: a function\)/,
+    );
+    expect(await inside({ store: one, ttl: '2h' }, { store: one })).toMatch(/\(ttl: undefined\), .* \(ttl: /);
+  });
+
   test('Fastify', async () => {
     let runs = 0;
     const url = await serveFastify(async (app) => {

@@ -3,6 +3,7 @@ import type { Idempotency, IdempotencyOptions, OnAbandoned } from '../../api.js'
 import type { Attempt } from '../../core/attempt.js';
 import {
   ANY,
+  bare,
   BOOLEAN,
   DURATION,
   inherit,
@@ -185,8 +186,9 @@ export interface ConsumerSettings<M, R> {
 export function consumerSettings<M, R>(
   where: string,
   given: ConsumerOptions<M, R>,
-  broker: OfBroker<M>,
+  ofBroker: OfBroker<M>,
 ): ConsumerSettings<M, R> {
+  const broker = bare(ofBroker);
   const notes: string[] = [];
   const table: OptionTable<ConsumerOptions<M, R>> = CONSUMER_OPTIONS;
   const read = readOptions(where, table, given, (note) => notes.push(note));
@@ -230,12 +232,12 @@ function withDefaults<M, R>(
   { name, key, payload }: OfBroker<M>,
 ): ConsumerOptions<M, R> {
   const isOwnKey = read.key === undefined;
-  return {
+  return bare({
     ...(name !== undefined && { name }),
     ...(key && { key }),
     ...(payload && isOwnKey && { payload }),
     ...read,
-  };
+  });
 }
 
 function idempotencyOf<M, R>(where: string, options: ConsumerOptions<M, R>): Idempotency {
