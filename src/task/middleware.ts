@@ -1,5 +1,6 @@
 import type { Adapter } from '../adapter.js';
 import type { Attempt } from '../core/attempt.js';
+import { answerOf } from '../core/ask.js';
 import { BOOLEAN, readOptions, show, something } from '../core/check.js';
 import { DuplicateError, isIdempotencyError, UsageError, type ErrorCode } from '../core/errors.js';
 import { FIXED_SCOPE } from '../core/options.js';
@@ -219,9 +220,10 @@ export class TaskMiddleware {
 }
 
 async function keyOf(task: TaskLike, options: TaskOptions): Promise<unknown> {
-  if (typeof options.key === 'string') return options.key;
+  const { key } = options;
+  if (typeof key === 'string') return key;
   try {
-    return await options.key(task);
+    return await answerOf('the key function', () => key(task));
   } catch (error) {
     if (isIdempotencyError(error)) throw error;
     throw new UsageError('INVALID_KEY', `the key function threw: ${show(error)}`, { cause: error });

@@ -85,7 +85,8 @@ export interface ConsumerOptions<M, R> extends CommonOptions {
   /** The delay after a first failure, doubled by each further one up to a minute. @default '1s' */
   retryDelay?: Duration;
   /**
-   * Told of each message that is dropped, before it is, and waited for. If it throws, the message comes again instead.
+   * Told of each message that is dropped, before it is, and waited for. If it throws, or takes more than ten seconds, the message
+   * comes again instead.
    * @default a warning to the logger
    */
   onDrop?: (message: M, error: unknown) => unknown;
