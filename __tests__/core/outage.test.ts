@@ -1,5 +1,6 @@
 import { describe, expect, jest, test } from '@jest/globals';
 import { StoreError } from '../../src/core/errors.js';
+import type { LeaseStore } from '../../src/core/store.js';
 import { deferred, errorOf } from '../support/deferred.js';
 import { storeDown } from '../support/faulty-store.js';
 import { nextEvent, placeOf, world } from '../support/instances.js';
@@ -282,6 +283,30 @@ describe('what an outage leaves to do is bounded', () => {
     const until = one.faulty.calls.release + more;
     while (one.faulty.calls.release < until) await new Promise((resolve) => setTimeout(resolve, 5));
   }
+
+  test('when the store is back, what waits goes in batches where it can take them', async () => {
+    const { process, store } = world();
+    const one = process({ storeTimeout: 40 });
+    const batches: number[] = [];
+    const releaseMany: LeaseStore['releaseMany'] = (items) => {
+      batches.push(items.length);
+      return Promise.allSettled(items.map(({ key, token }) => store.release(key, token)));
+    };
+    Object.assign(one.faulty, { releaseMany });
+    one.faulty.faults.claim = (moment) => (moment === 'answered' ? never() : undefined);
+    one.faulty.faults.release = down;
+    await Promise.all(Array.from({ length: 300 }, (_, n) => errorOf(one.run(`k${n}`, () => 1))));
+    await nextTries(one, 2);
+    const before = one.faulty.calls.release;
+    one.faulty.heal();
+    for (let n = 0; n < 300; n++)
+      while (await store.read(placeOf(`k${n}`))) await new Promise((resolve) => setTimeout(resolve, 5));
+    // The one that finds out that the store is back goes alone, and so does what is left over.
+    expect(one.faulty.calls.release - before).toBeLessThanOrEqual(20);
+    expect(Math.max(...batches)).toBeGreaterThan(50);
+    expect(Math.max(...batches)).toBeLessThanOrEqual(100);
+    await one.close();
+  });
 
   test('10,000 withdrawals are kept, and each one more is an event', async () => {
     const { process } = world();
