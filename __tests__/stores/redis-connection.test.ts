@@ -63,8 +63,9 @@ describe('a server that is not there (G8)', () => {
       const store = new RedisStore({ url: server.url, timeoutMs: 100 });
       await claim(store, { ...KEY, address: `${KEY.address}-other` });
       server.freeze();
-      expect(await failureOf(store)).toMatchObject({ ...UNAVAILABLE, neverSent: false });
+      const error = await failureOf(store);
       server.thaw();
+      expect(error).toMatchObject({ ...UNAVAILABLE, neverSent: false });
       await store.close();
     });
 
