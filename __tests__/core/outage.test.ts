@@ -349,6 +349,9 @@ describe('what an outage leaves to do is bounded', () => {
       const one = process({ storeTimeout: 50 });
       one.faulty.faults.settle = down;
       await Promise.all(['a', 'b', 'c'].map((key) => one.run(key, () => key)));
+      // Until the first tries, which go at the same time, are over.
+      const tries = one.faulty.calls.settle + 25;
+      while (one.faulty.calls.settle < tries) await new Promise((resolve) => setTimeout(resolve, 5));
       const settle = one.faulty.settle.bind(one.faulty);
       one.faulty.settle = (key, ...rest) => {
         if (key.key === refused) throw unavailable({ transient: false });

@@ -76,9 +76,10 @@ describe('a server that is not there (G8)', () => {
       const store = new RedisStore({ client, timeoutMs: 300 });
       await claim(store, { ...KEY, address: `${KEY.address}-other` });
       await server.stop();
-      expect(await failureOf(store)).toMatchObject({ code: 'STORE_UNAVAILABLE', neverSent: false });
+      const error = await failureOf(store);
       await store.close();
       client.disconnect();
+      expect(error).toMatchObject({ code: 'STORE_UNAVAILABLE', neverSent: false });
     });
   });
 
