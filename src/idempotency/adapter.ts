@@ -1,7 +1,7 @@
 import { enterAttempt, holdsKey } from './current-attempt.js';
 import type { FaceOperation, IdempotencyOptions, IdempotencyRecord } from './api.js';
 import { createCodec, DroppedMembers, type Codec } from '../codec/index.js';
-import { Admission } from '../core/admission.js';
+import { Admission, type Asked } from '../core/admission.js';
 import { Background } from '../core/background/background.js';
 import { callStore } from '../core/call-store.js';
 import { ignoreRejection } from '../core/check.js';
@@ -95,11 +95,16 @@ export class Adapter {
       onDuplicate: operation.onDuplicate,
       onAbandoned: operation.onAbandoned,
       notes: operation.notes,
-      asked: this.given.admit && { payloadBytes: bytesOf(payload), ...operation.asked },
+      asked: this.given.admit && this.#asked(operation),
       onStart: operation.onStart,
       work: operation.work,
       reconcile: operation.reconcile,
     });
+  }
+
+  /** What the engine can't know of a call: it has the scope as it is stored. */
+  #asked<T>({ asked, scope = this.given.scope, payload }: FaceOperation<T>): Asked {
+    return { payloadBytes: bytesOf(payload), ...asked, scope: asked?.scope ?? scope };
   }
 
   /**

@@ -4,6 +4,7 @@ import type { IdempotencyOptions, RunOptions } from '../idempotency/api.js';
 import { RunningAttempt, type Attempt } from '../core/attempt/attempt.js';
 import { isIdempotencyError, StoreError, UsageError, type IdempotencyError } from '../core/errors.js';
 import {
+  bare,
   BOOLEAN,
   inherit,
   OBJECT,
@@ -138,7 +139,9 @@ export class Transactions {
     this.#defaults = read;
     // Silent, since its words for a lost lease are not true of a transaction, and every caller gets the reason as an error.
     const requireScope = read.requireScope === true || plain.requiresScope === true;
-    this.#adapter = new Adapter({ ...read, requireScope, store, storeTimeout: UNBOUNDED_MS, logger: {} });
+    this.#adapter = new Adapter(
+      bare({ ...read, requireScope, store, storeTimeout: UNBOUNDED_MS, logger: {} }),
+    );
     const { keysInLogs } = read;
     const warn = warnThrough(read.logger);
     this.#note = onceEach((message) => warn(`twiceshy: ${message}`));
