@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { findPgBouncer } from './find-pgbouncer.mjs';
 import { findPostgres } from './find-postgres.mjs';
 import { findRedisServer } from './find-redis.mjs';
+import { installSet, SET_NAMES } from './more.mjs';
 
 const works = (command, args) => spawnSync(command, args, { stdio: 'ignore' }).status === 0;
 const run = (command, args) => spawnSync(command, args, { stdio: 'inherit' }).status === 0;
@@ -38,7 +39,8 @@ const MORE = [
     byHand: 'Install PgBouncer (1.21 or later is best) with your package manager, so that it is on PATH.',
   },
 ];
-const wanted = process.argv.includes('all') ? [...SERVERS, ...MORE] : SERVERS;
+const isAll = process.argv.includes('all');
+const wanted = isAll ? [...SERVERS, ...MORE] : SERVERS;
 
 let isUpdated = false;
 function installWithApt(name) {
@@ -59,6 +61,15 @@ for (const { what, find, apt, brew, byHand } of wanted) {
     console.log(`setup: installed ${what} (${find()})`);
   } else {
     console.error(`setup: could not install ${what} by itself. ${byHand}`);
+    process.exitCode = 1;
+  }
+}
+
+for (const name of isAll ? SET_NAMES : []) {
+  if (installSet(name)) {
+    console.log(`setup: installed the npm packages "${name}" in .more/${name}`);
+  } else {
+    console.error(`setup: npm could not install the packages "${name}": is its registry within reach?`);
     process.exitCode = 1;
   }
 }
