@@ -34,7 +34,7 @@ function mayImport(folder, { values, types = [], sentence }) {
 }
 
 const faces = ['task', 'function', 'http', 'queue'];
-const storeParts = core('(record|store|errors|check|token)');
+const storeParts = core('(record|store|errors|check|token|warn)');
 
 const boundaries = [
   mayImport('core/**', { values: [ownFolder], sentence: 'imports only core, and no node:*' }),
@@ -48,7 +48,8 @@ const boundaries = [
   mayImport('values/**', { values: [ownFolder, core('errors')], sentence: 'imports only core/errors' }),
   mayImport('stores/*', {
     values: ['^\\./internal/', storeParts, nodeBuiltins],
-    sentence: 'imports core/{record,store,errors,check,token} and its internal/: no engine, no other store',
+    sentence:
+      'imports core/{record,store,errors,check,token,warn} and its internal/: no engine, no other store',
   }),
   mayImport('stores/postgres.ts', {
     values: ['^\\./internal/', storeParts, nodeBuiltins, '^\\.\\./transaction/'],
@@ -57,7 +58,7 @@ const boundaries = [
   }),
   mayImport('stores/internal/**', {
     values: [ownFolder, storeParts, nodeBuiltins],
-    sentence: 'imports core/{record,store,errors,check,token} and its neighbours',
+    sentence: 'imports core/{record,store,errors,check,token,warn} and its neighbours',
   }),
   ...faces.flatMap((face) => [
     mayImport(`${face}/**`, {
@@ -93,7 +94,7 @@ const boundaries = [
 ];
 
 export default tseslint.config(
-  { ignores: ['dist/', 'coverage/', '__tests__/package/fixtures/'] },
+  { ignores: ['dist/', '.more/', 'coverage/', '__tests__/package/fixtures/'] },
   { linterOptions: { reportUnusedDisableDirectives: 'error' } },
   tseslint.configs.recommendedTypeChecked,
   {
@@ -121,6 +122,10 @@ export default tseslint.config(
   {
     files: ['src/**/*.ts'],
     rules: {
+      'no-restricted-globals': [
+        'error',
+        { name: 'Buffer', message: "import it from 'node:buffer': workerd has no global of that name." },
+      ],
       complexity: ['error', 15],
       'max-depth': ['error', 3],
       'max-lines': ['error', { max: 250, skipBlankLines: true, skipComments: true }],

@@ -42,19 +42,19 @@ const RULES: readonly Rule[] = [
   { of: /^values\//, may: 'import only core/errors', values: /^core\/errors\.ts$/ },
   {
     of: /^stores\/internal\//,
-    may: 'import core/{record,store,errors,check,token} and its neighbours: no engine, no store',
-    values: /^core\/(record|store|errors|check|token)\.ts$|^stores\/internal\/|^node:/,
+    may: 'import core/{record,store,errors,check,token,warn} and its neighbours: no engine, no store',
+    values: /^core\/(record|store|errors|check|token|warn)\.ts$|^stores\/internal\/|^node:/,
   },
   {
     // Its transactional mode is the engine on a store of its own, whose claims begin transactions.
     of: /^stores\/postgres\.ts$/,
     may: 'import what a store may, and transaction/',
-    values: /^core\/(record|store|errors|check|token)\.ts$|^stores\/internal\/|^transaction\/|^node:/,
+    values: /^core\/(record|store|errors|check|token|warn)\.ts$|^stores\/internal\/|^transaction\/|^node:/,
   },
   {
     of: /^stores\//,
-    may: 'import core/{record,store,errors,check,token} and internal/: no engine, no other store',
-    values: /^core\/(record|store|errors|check|token)\.ts$|^stores\/internal\/|^node:/,
+    may: 'import core/{record,store,errors,check,token,warn} and internal/: no engine, no other store',
+    values: /^core\/(record|store|errors|check|token|warn)\.ts$|^stores\/internal\/|^node:/,
   },
   { ...FACE, of: /^(task|function|http|queue|transaction)\// },
   { of: /^testing\//, may: 'import only core', values: /^core\/|^node:/ },
