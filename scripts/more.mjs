@@ -21,8 +21,13 @@ const SETS = {
   // They are started from where npm puts them: PATH stays as it is.
   runtimes: ['node22@npm:node@22', 'node24@npm:node@24', 'bun@1', 'deno@2'],
   workerd: ['miniflare@4'],
-  oldest: [...peers(leastOf), client(leastOf), '@types/node@20.0.0'],
-  newest: [...peers(newest), client(newest), '@types/node@latest'],
+  // The first types of Node with a global Request, which `twiceshy/fetch` names.
+  oldest: [...peers(leastOf), client(leastOf), '@types/node@20.8.4'],
+  newest: [
+    ...[...peers(newest), client(newest), '@types/node@latest'],
+    // The last of each major version before the newest.
+    ...['typescript5@npm:typescript@5', 'typescript6@npm:typescript@6'],
+  ],
 };
 
 export const SET_NAMES = Object.keys(SETS);
