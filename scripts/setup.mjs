@@ -1,12 +1,21 @@
 // Installs the servers that the tests start, where they are missing. Does nothing where nothing is missing.
 import { spawnSync } from 'node:child_process';
 import { findPgBouncer } from './find-pgbouncer.mjs';
-import { findPostgres } from './find-postgres.mjs';
+import { databaseUrl, findPostgres } from './find-postgres.mjs';
 import { findRedisServer } from './find-redis.mjs';
 import { installSet, SET_NAMES } from './more.mjs';
 
 const works = (command, args) => spawnSync(command, args, { stdio: 'ignore' }).status === 0;
 const run = (command, args) => spawnSync(command, args, { stdio: 'inherit' }).status === 0;
+
+function isDatabaseGiven() {
+  try {
+    return databaseUrl() !== undefined;
+  } catch (error) {
+    console.error(`setup: ${error.message}`);
+    return false;
+  }
+}
 
 const SERVERS = [
   {
@@ -20,12 +29,19 @@ const SERVERS = [
   },
   {
     what: 'PostgreSQL',
-    find: () => findPostgres() ?? (process.env.DATABASE_URL && 'DATABASE_URL'),
+    find: () => findPostgres() ?? (isDatabaseGiven() ? 'DATABASE_URL' : undefined),
     apt: 'postgresql',
     brew: 'postgresql@17',
     byHand:
       'Install PostgreSQL (12 or later) with your package manager, for example "sudo apt-get install postgresql" or ' +
       '"brew install postgresql@17", or set DATABASE_URL to one that may be given a database of the tests\' own.',
+  },
+  {
+    what: 'curl',
+    find: () => (works('curl', ['--version']) ? 'curl' : undefined),
+    apt: 'curl',
+    brew: 'curl',
+    byHand: 'Install curl with your package manager: the session of the example shop is run with it.',
   },
 ];
 
