@@ -290,7 +290,7 @@ test.each(['false', 'true', 1, 0, undefined, null, {}])(
 );
 
 describe('over HTTP/2', () => {
-  const ask = async (url: string, body: string, more = {}) => {
+  const ask = async (url: string, body: string, more = {}, isEnded = false) => {
     const client = connect(url);
     const stream = client.request({
       ...{
@@ -301,10 +301,11 @@ describe('over HTTP/2', () => {
       },
       ...more,
     });
-    if (body !== '') stream.end(body);
+    if (body !== '' || isEnded) stream.end(body);
     const [headers] = (await once(stream, 'response')) as [Record<string, unknown>];
     const chunks: Buffer[] = [];
     for await (const chunk of stream) chunks.push(chunk as Buffer);
+    stream.end();
     client.close();
     return {
       status: headers[':status'],
@@ -324,6 +325,28 @@ describe('over HTTP/2', () => {
     expect(await ask(url, '{"amount":10}')).toMatchObject({ status: 200, text: '{"amount":10}' });
     expect((await ask(url, '{"amount":9999}')).status).toBe(422);
     expect(await ask(url, '{"amount":10}')).toMatchObject({ status: 200, replayed: 'true' });
+  });
+
+  test('a request that ends behind its headers, without a byte, has no body: it runs, and is replayed', async () => {
+    let runs = 0;
+    const url = await serveFastify(
+      async (app) => {
+        await app.register(fastifyIdempotency, shared());
+        app.post('/orders', () => `run ${++runs}`);
+      },
+      { http2: true },
+    );
+    const bodiless = { 'content-type': undefined };
+    expect(await ask(url, '', bodiless, true)).toMatchObject({ status: 200, text: 'run 1' });
+    expect(await ask(url, '', bodiless, true)).toMatchObject({
+      status: 200,
+      text: 'run 1',
+      replayed: 'true',
+    });
+    // One that never ends is not waited for.
+    expect((await ask(url, '', bodiless)).status).toBe(415);
+    // With a byte of no type that anybody reads it can not be compared.
+    expect((await ask(url, 'x', bodiless)).status).toBe(415);
   });
 
   test('an answer without a body does not end before it is recorded', async () => {

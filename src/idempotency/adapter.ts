@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import { enterAttempt, holdsKey } from './current-attempt.js';
 import type { FaceOperation, IdempotencyOptions, IdempotencyRecord } from './api.js';
 import { createCodec, DroppedMembers, type Codec } from '../codec/index.js';

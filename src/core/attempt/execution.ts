@@ -1,6 +1,6 @@
 import { callStore } from '../call-store.js';
-import { Latch } from '../latch.js';
-import { settledRecord } from '../local-record.js';
+import { Latch } from './latch.js';
+import { settledRecord } from './local-record.js';
 import type { EngineParts, Operation } from '../operation.js';
 import type { Answer, Outcome } from '../outcome.js';
 import type { Lease, StoredRecord } from '../record.js';

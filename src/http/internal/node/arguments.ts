@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 
 export type Callback = (error?: Error | null) => void;
