@@ -1,7 +1,8 @@
 import { Adapter } from '../idempotency/adapter.js';
 import { enterAttempt, holdsKey } from '../idempotency/current-attempt.js';
 import type { IdempotencyOptions, RunOptions } from '../idempotency/api.js';
-import { RunningAttempt, type Attempt } from '../core/attempt/attempt.js';
+import type { Attempt } from '../core/attempt/attempt.js';
+import { RunningAttempt } from '../core/attempt/running-attempt.js';
 import { isIdempotencyError, StoreError, UsageError, type IdempotencyError } from '../core/errors.js';
 import {
   bare,
