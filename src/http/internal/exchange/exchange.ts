@@ -75,7 +75,10 @@ export class Exchange<Req extends object> {
 
   async #find(request: Req, facts: Facts<Req>, work: Work): Promise<Found> {
     const read = await readRequest(this.settings, facts);
-    if (read === 'pass') return PASS;
+    if (read === 'pass') {
+      this.#adapter.events.emit('bypass', { name: `${facts.method} ${facts.route}`, key: '' });
+      return PASS;
+    }
     if (!('problem' in read)) return this.#run(request, facts, read, work);
     if (read.problem === 'IDEMPOTENCY_SCOPE_MISSING') this.#hintAtCaller(facts);
     return { kind: 'problem', code: read.problem, detail: read.detail, key: read.key };
