@@ -19,7 +19,7 @@ import {
   type RunPolicy,
 } from '../core/options.js';
 import type { Answer, Outcome } from '../core/outcome.js';
-import type { StoreKey, StoredRecord } from '../core/record.js';
+import { recordState, type StoreKey, type StoredRecord } from '../core/record.js';
 import type { Replacement } from '../core/store.js';
 import {
   checkKey,
@@ -194,11 +194,13 @@ export class Adapter {
     const described = {
       key,
       status,
+      state: recordState(record, this.policy.maxAttempts),
       createdAt: createdAtMs,
       expiresAt: expiresAtMs,
       hitCount,
       attempt,
       fence,
+      ...(status === 'IN_PROGRESS' && { leaseEndsAt: Date.now() + record.leaseRemainingMs }),
     };
     if (payload === undefined || format === 'recipe') return described;
     const value = this.decode(record);
