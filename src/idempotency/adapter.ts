@@ -25,7 +25,7 @@ import {
   checkStoredKey,
   composeNamespace,
   derivedKey,
-  fingerprintOf,
+  fingerprintPayload,
   storedScope,
   storeKey,
 } from '../keys/index.js';
@@ -84,7 +84,7 @@ export class Adapter {
       this.events.emitEnd(label, 'refused', 0, error.code);
       return Promise.resolve({ kind: 'refused', error });
     }
-    const fingerprint = payload === undefined ? undefined : fingerprintOf(payload);
+    const fingerprint = payload === undefined ? undefined : fingerprintPayload(payload);
     // Field by field: spreading here would cost a duplicate a third of its time.
     return this.#engine.run<T>({
       key: place,
