@@ -29,7 +29,7 @@ interface Setting {
   readonly keysInLogs: 'plain' | 'hash';
 }
 
-const FACES: [string, (setting: Setting) => Promise<unknown>][] = [
+const ADAPTERS: [string, (setting: Setting) => Promise<unknown>][] = [
   ['run()', (setting) => createIdempotency({ ...setting, name: 'charge' }).run(KEY, unencodable)],
   [
     'run(), a remember that throws',
@@ -82,11 +82,11 @@ async function logOf(keysInLogs: 'plain' | 'hash', call: (setting: Setting) => P
 }
 
 describe('keysInLogs', () => {
-  test.each(FACES)('%s: plain, as a person must find the message', async (_, call) => {
+  test.each(ADAPTERS)('%s: plain, as a person must find the message', async (_, call) => {
     expect(await logOf('plain', call)).toEqual([expect.stringContaining(KEY)]);
   });
 
-  test.each(FACES)('%s: hash, in the text, the detail and the error of the detail', async (_, call) => {
+  test.each(ADAPTERS)('%s: hash, in the text, the detail and the error of the detail', async (_, call) => {
     const lines = await logOf('hash', call);
     expect(lines).toEqual([expect.stringContaining(HASHED)]);
     expect(lines.join()).not.toContain(KEY);

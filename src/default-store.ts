@@ -19,7 +19,7 @@ export const defaultTaskStore = (redis: RedisInput): RedisStore => new RedisStor
 // same records.
 const STORES = Symbol.for('twiceshy.stores.1');
 
-function storesOfProcess() {
+function processStores() {
   const holder = globalThis as {
     [STORES]?: { memory?: InMemoryStore; wrapped: WeakMap<object, LeaseStore> };
   };
@@ -32,7 +32,7 @@ function storesOfProcess() {
  * as between tests, and `close()` ends the timer.
  */
 export function defaultStore(): InMemoryStore {
-  return (storesOfProcess().memory ??= new InMemoryStore());
+  return (processStores().memory ??= new InMemoryStore());
 }
 
 /**
@@ -41,7 +41,7 @@ export function defaultStore(): InMemoryStore {
  * @throws UsageError INVALID_OPTIONS
  */
 export function storeFor(given: AnyStore | undefined, logger?: Logger): LeaseStore {
-  const stores = storesOfProcess();
+  const stores = processStores();
   if (given === undefined) return defaultStore();
   if (isLeaseStore(given)) return given;
   if (!isIdempotencyStore(given)) {

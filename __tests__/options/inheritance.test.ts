@@ -92,7 +92,7 @@ describe('what is stored', () => {
     await transactions.run(key, () => 1, { name: 't' });
     const scope = createHmac('sha256', pepper).update('acme').digest('hex').slice(0, 32);
     expect(addresses).toEqual(['n', 'POST /orders', 'q', 't'].map((n) => `idempotency:${scope}:${n}:${key}`));
-    // The redact of the instance is of no help, of which each face warns.
+    // The redact of the instance is of no help, of which each adapter warns.
     expect(lines).toEqual(
       addresses.map(() => expect.stringMatching(/without (its value|the value).*redact/)),
     );

@@ -258,7 +258,7 @@ describe('idempotentConsumer', () => {
       },
       /not both/,
     ],
-    [{ idempotency: {} }, /give what createIdempotency\(\) made/],
+    [{ idempotency: {} }, /give what createIdempotency\(\) returned/],
     [{ key: 'm' }, /key is "m": give a function of the message/],
     [{ handler: undefined }, /handler is undefined/],
     [{ onDrop: 1 }, /onDrop is 1/],

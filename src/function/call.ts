@@ -1,15 +1,15 @@
-import type { Adapter } from '../idempotency/adapter.js';
-import type { CacheHit, FaceOperation } from '../idempotency/api.js';
+import type { Runtime } from '../idempotency/runtime.js';
+import type { CacheHit, AdapterOperation } from '../idempotency/api.js';
 import type { Attempt } from '../core/attempt/attempt.js';
 import { messageOf } from '../core/check.js';
 import { isIdempotencyError, UsageError } from '../core/errors.js';
 import { checkScoped } from '../core/options.js';
 import { inLogs, warnThrough } from '../idempotency/logging.js';
-import { reconcileOf, workOf } from '../idempotency/outcomes.js';
+import { toReconcile, toWork } from '../idempotency/outcomes.js';
 import type { FunctionOptions, FunctionSettings } from './options.js';
 
 /** One call: under which key, what it runs, and under which settings. */
-export interface Call<T> extends Pick<FaceOperation<T>, 'name' | 'key' | 'scope' | 'payload' | 'signal'> {
+export interface Call<T> extends Pick<AdapterOperation<T>, 'name' | 'key' | 'scope' | 'payload' | 'signal'> {
   readonly settings: FunctionSettings<FunctionOptions<T>>;
   readonly execute: (attempt: Attempt) => T | Promise<T>;
 }
@@ -18,15 +18,15 @@ export interface Call<T> extends Pick<FaceOperation<T>, 'name' | 'key' | 'scope'
  * Runs it, or answers it from the record of another, and tells the hooks which of the two it was.
  * @throws IdempotencyError what stands in its `code`; or what the work threw, recorded or its own
  */
-export async function perform<T>(adapter: Adapter, call: Call<T>): Promise<T> {
+export async function perform<T>(runtime: Runtime, call: Call<T>): Promise<T> {
   const { name, key, scope, payload, signal, settings } = call;
   const { policy, rule, options } = settings;
   const { prefix, onAbandoned, onCacheHit, onCacheMiss } = options;
   checkScoped(name, options.requireScope, scope);
   const report = reporter(call);
-  const work = workOf(call.execute, settings.remember, rule);
-  const reconcile = typeof onAbandoned === 'function' ? reconcileOf(onAbandoned) : undefined;
-  const answer = await adapter.answer<T>({
+  const work = toWork(call.execute, settings.remember, rule);
+  const reconcile = typeof onAbandoned === 'function' ? toReconcile(onAbandoned) : undefined;
+  const answer = await runtime.answer<T>({
     ...{ key, name, scope, prefix, payload, policy, signal },
     onDuplicate: 'replay',
     onAbandoned: rule,
@@ -37,10 +37,10 @@ export async function perform<T>(adapter: Adapter, call: Call<T>): Promise<T> {
   // A call whose own attempt lost its lease has told that it ran: one call fires one hook.
   if (onCacheHit && answer.kind === 'duplicate' && !answer.lost) {
     const { record } = answer;
-    const describe = () => adapter.describe<T>(key as string, record) as CacheHit<T>;
+    const describe = () => runtime.describe<T>(key as string, record) as CacheHit<T>;
     tell(report, 'onCacheHit', () => onCacheHit(key as string, describe()));
   }
-  return adapter.unwrap(answer);
+  return runtime.unwrap(answer);
 }
 
 /** Says what a function of the user's threw that the call does not depend on. */

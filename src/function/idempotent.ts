@@ -5,7 +5,7 @@ import { FIXED_SCOPE, KEY, NAME, PAYLOAD, SIGNAL } from '../core/options.js';
 import { newToken } from '../core/token.js';
 import { keyFrom, perform } from './call.js';
 import { storeFor, type AnyStore } from '../default-store.js';
-import { instanceOf, tallyOf, warnOfNamesakes, warnOnce } from './instances.js';
+import { sharedRuntime, storeTally, warnOfSharedName, warnOnce } from './instances.js';
 import { FUNCTION_OPTIONS, functionSettings, type FunctionOptions } from './options.js';
 
 /** The options of {@link Idempotent}. */
@@ -68,14 +68,14 @@ async function runOnce<T>(given: IdempotentOptions<T>): Promise<T> {
   const settings = functionSettings<T, IdempotentOptions<T>>('idempotent()', IDEMPOTENT_OPTIONS, given);
   const { execute, name = DEFAULT_NAME, scope, payload, signal, logger } = settings.options;
   const store = storeFor(settings.options.store, logger);
-  const adapter = instanceOf(store, settings.options);
+  const runtime = sharedRuntime(store, settings.options);
   for (const note of settings.notes) warnOnce(logger, `twiceshy: ${name}: ${note}`);
-  if (settings.options.name === undefined) warnOfNamesakes(store, name, execute, logger);
+  if (settings.options.name === undefined) warnOfSharedName(store, name, execute, logger);
   const key = settings.options.key ?? (await otherKey(settings.options, name));
-  return perform(adapter, { name, key, scope, payload, signal, settings, execute });
+  return perform(runtime, { name, key, scope, payload, signal, settings, execute });
 }
 
-const stats: Idempotent['stats'] = ({ name, store } = {}) => tallyOf(storeFor(store)).stats(name);
+const stats: Idempotent['stats'] = ({ name, store } = {}) => storeTally(storeFor(store)).stats(name);
 
 /** Runs a function once for a key, and gives every duplicate the same answer. */
 export const idempotent: Idempotent = /* @__PURE__ */ Object.assign(runOnce, { stats });

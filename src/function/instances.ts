@@ -1,4 +1,4 @@
-import { Adapter } from '../idempotency/adapter.js';
+import { Runtime } from '../idempotency/runtime.js';
 import { Tally } from '../core/events.js';
 import type { LeaseStore } from '../core/store.js';
 import { warnThrough } from '../idempotency/logging.js';
@@ -6,10 +6,10 @@ import type { FunctionOptions } from './options.js';
 
 type Parts = Pick<FunctionOptions<never>, 'logger' | 'codec' | 'keysInLogs' | 'admit'>;
 
-type InstanceTable = WeakMap<object, WeakMap<object, WeakMap<object, Adapter>>>;
+type InstanceTable = WeakMap<object, WeakMap<object, WeakMap<object, Runtime>>>;
 
 /** The instances of a store, by how keys stand in their warnings. */
-interface OfStore {
+interface StoreInstances {
   readonly tally: Tally;
   readonly plain: InstanceTable;
   readonly hash: InstanceTable;
@@ -17,37 +17,36 @@ interface OfStore {
 /** Stands for the logger, codec or admit that was not given. */
 const NONE = {};
 // Weak all the way down, so that a store that its users dropped is dropped here too.
-const ofStores = new WeakMap<LeaseStore, OfStore>();
+const byStore = new WeakMap<LeaseStore, StoreInstances>();
 
-function ofStore(store: LeaseStore): OfStore {
-  let known = ofStores.get(store);
-  if (!known)
-    ofStores.set(store, (known = { tally: new Tally(), plain: new WeakMap(), hash: new WeakMap() }));
+function storeInstances(store: LeaseStore): StoreInstances {
+  let known = byStore.get(store);
+  if (!known) byStore.set(store, (known = { tally: new Tally(), plain: new WeakMap(), hash: new WeakMap() }));
   return known;
 }
 
 /** The engine of a store, logger, codec and admit: made once, whoever asks. */
-export function instanceOf(
+export function sharedRuntime(
   store: LeaseStore,
   { logger, codec, keysInLogs = 'plain', admit }: Parts,
-): Adapter {
-  const { [keysInLogs]: byLogger, tally } = ofStore(store);
+): Runtime {
+  const { [keysInLogs]: byLogger, tally } = storeInstances(store);
   let byCodec = byLogger.get(logger ?? NONE);
-  if (!byCodec) byLogger.set(logger ?? NONE, (byCodec = new WeakMap<object, WeakMap<object, Adapter>>()));
+  if (!byCodec) byLogger.set(logger ?? NONE, (byCodec = new WeakMap<object, WeakMap<object, Runtime>>()));
   let byAdmit = byCodec.get(codec ?? NONE);
-  if (!byAdmit) byCodec.set(codec ?? NONE, (byAdmit = new WeakMap<object, Adapter>()));
+  if (!byAdmit) byCodec.set(codec ?? NONE, (byAdmit = new WeakMap<object, Runtime>()));
   let instance = byAdmit.get(admit ?? NONE);
   if (!instance) {
     const given = { ...(logger && { logger }), ...(codec && { codec }), ...(admit && { admit }) };
-    instance = new Adapter({ store, ...given, keysInLogs }, tally);
+    instance = new Runtime({ store, ...given, keysInLogs }, tally);
     byAdmit.set(admit ?? NONE, instance);
   }
   return instance;
 }
 
 /** What happened on a store, counted per operation. */
-export function tallyOf(store: LeaseStore): Tally {
-  return ofStore(store).tally;
+export function storeTally(store: LeaseStore): Tally {
+  return storeInstances(store).tally;
 }
 
 const MAX_WARNINGS = 1_000;
@@ -69,7 +68,12 @@ const sources = new WeakMap<LeaseStore, Map<string, string>>();
 const TOLD = '';
 
 /** Two functions of one name share records (G10), which is right only when they are one operation: warns once a store. */
-export function warnOfNamesakes(store: LeaseStore, name: string, fn: unknown, logger: Parts['logger']): void {
+export function warnOfSharedName(
+  store: LeaseStore,
+  name: string,
+  fn: unknown,
+  logger: Parts['logger'],
+): void {
   let known = sources.get(store);
   if (!known) sources.set(store, (known = new Map<string, string>()));
   const source = known.get(name);

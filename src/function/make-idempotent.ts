@@ -5,13 +5,13 @@ import { checkScoped, DEFAULT_PREFIX, NAME, SCOPE } from '../core/options.js';
 import { composeNamespace, hashKey } from '../keys/index.js';
 import { storeFor } from '../default-store.js';
 import { keyFrom, perform } from './call.js';
-import { instanceOf, tallyOf, warnOfNamesakes, warnOnce } from './instances.js';
+import { sharedRuntime, storeTally, warnOfSharedName, warnOnce } from './instances.js';
 import { FUNCTION_OPTIONS, functionSettings, type FunctionOptions } from './options.js';
 
 export type AnyFunction = (this: never, ...args: never[]) => unknown;
 
 /** A function of the same arguments, and the same `this`. */
-type OfCall<F extends AnyFunction, R> = (this: ThisParameterType<F>, ...args: Parameters<F>) => R;
+type CallFunction<F extends AnyFunction, R> = (this: ThisParameterType<F>, ...args: Parameters<F>) => R;
 
 /** The options of {@link MakeIdempotent}. Their functions are given the arguments and the `this` of the call. */
 export interface MakeIdempotentOptions<F extends AnyFunction> extends FunctionOptions<
@@ -21,19 +21,19 @@ export interface MakeIdempotentOptions<F extends AnyFunction> extends FunctionOp
    * The idempotency key of a call. Required where the function uses `this`, which is no argument.
    * @default hashKey of the arguments, which refuses functions, class instances and cycles
    */
-  key?: OfCall<F, string | Promise<string>>;
+  key?: CallFunction<F, string | Promise<string>>;
   /** The operation. @default the function's name; refused where that is missing or looks minified */
   name?: string;
   /** The tenant whose keys these are. @default none */
-  scope?: string | OfCall<F, string>;
+  scope?: string | CallFunction<F, string>;
   /** Fingerprinted: the same key with another payload is refused with KEY_REUSED. @default none */
-  payload?: OfCall<F, unknown>;
+  payload?: CallFunction<F, unknown>;
   /** Aborting it ends this caller's waiting, never the work. @default none */
-  signal?: OfCall<F, AbortSignal | undefined>;
+  signal?: CallFunction<F, AbortSignal | undefined>;
 }
 
 /** Options may be left out, but not the key of a function that declares a `this`. */
-type OptionsOf<F extends AnyFunction> =
+type OptionsArgument<F extends AnyFunction> =
   unknown extends ThisParameterType<F>
     ? [options?: MakeIdempotentOptions<F>]
     : [options: MakeIdempotentOptions<F> & Required<Pick<MakeIdempotentOptions<F>, 'key'>>];
@@ -45,8 +45,8 @@ type OptionsOf<F extends AnyFunction> =
 export type MadeIdempotent<F extends AnyFunction> = ([ReturnType<F>] extends [Promise<infer R>]
   ? Promise<R> extends ReturnType<F>
     ? F
-    : OfCall<F, Promise<Awaited<ReturnType<F>>>>
-  : OfCall<F, Promise<Awaited<ReturnType<F>>>>) & {
+    : CallFunction<F, Promise<Awaited<ReturnType<F>>>>
+  : CallFunction<F, Promise<Awaited<ReturnType<F>>>>) & {
   /** What happened to calls of this operation in this process: hits, misses, waits, joins, takeovers and more. */
   stats(): Stats;
 };
@@ -55,7 +55,10 @@ export type MadeIdempotent<F extends AnyFunction> = ([ReturnType<F>] extends [Pr
  * Wraps a function: calls with the same key run it once. Inside, `currentAttempt()` is the attempt.
  * @throws UsageError INVALID_OPTIONS at once; calls throw what `idempotent()` throws
  */
-export type MakeIdempotent = <F extends AnyFunction>(fn: F, ...options: OptionsOf<F>) => MadeIdempotent<F>;
+export type MakeIdempotent = <F extends AnyFunction>(
+  fn: F,
+  ...options: OptionsArgument<F>
+) => MadeIdempotent<F>;
 
 // What runs at run time, where types are gone: any this, any arguments.
 type Loose = (this: unknown, ...args: unknown[]) => unknown;
@@ -77,8 +80,10 @@ export const MAKE_IDEMPOTENT_OPTIONS = {
 } satisfies OptionTable<MakeIdempotentOptions<AnyFunction>>;
 
 /** Wraps a function: calls with the same key, by default with the same arguments, run it once. */
-export const makeIdempotent: MakeIdempotent = <F extends AnyFunction>(fn: F, ...[options]: OptionsOf<F>) =>
-  wrap(fn as unknown as Loose, (options ?? {}) as LooseOptions) as unknown as MadeIdempotent<F>;
+export const makeIdempotent: MakeIdempotent = <F extends AnyFunction>(
+  fn: F,
+  ...[options]: OptionsArgument<F>
+) => wrap(fn as unknown as Loose, (options ?? {}) as LooseOptions) as unknown as MadeIdempotent<F>;
 
 function wrap(fn: Loose, given: LooseOptions): Loose & { stats(): Stats } {
   const settings = functionSettings<unknown, LooseOptions>(
@@ -87,20 +92,20 @@ function wrap(fn: Loose, given: LooseOptions): Loose & { stats(): Stats } {
     given,
   );
   const { options } = settings;
-  const name = nameOf(fn, options);
+  const name = functionName(fn, options);
   const { key: keyOption, payload, signal, logger } = options;
   const store = storeFor(options.store, logger);
-  const adapter = instanceOf(store, options);
-  if (options.requireScope || adapter.requiresScope) checkScoped(name, true, options.scope);
+  const runtime = sharedRuntime(store, options);
+  if (options.requireScope || runtime.requiresScope) checkScoped(name, true, options.scope);
   for (const note of settings.notes) warnOnce(logger, `twiceshy: ${name}: ${note}`);
-  if (options.name === undefined) warnOfNamesakes(store, name, fn, logger);
+  if (options.name === undefined) warnOfSharedName(store, name, fn, logger);
 
   const wrapped = async function (this: unknown, ...args: unknown[]): Promise<unknown> {
-    const compute = keyOption ? () => keyOption.apply(this, args) : () => keyOfArguments(name, this, args);
-    return perform<unknown>(adapter, {
+    const compute = keyOption ? () => keyOption.apply(this, args) : () => argumentsKey(name, this, args);
+    return perform<unknown>(runtime, {
       ...{ name, settings },
       key: await keyFrom(`the key function of ${name}`, compute),
-      scope: scopeOf(options, this, args),
+      scope: callScope(options, this, args),
       payload: payload && something('payload', payload.apply(this, args)),
       signal: signal?.apply(this, args) as AbortSignal | undefined,
       execute: () => fn.apply(this, args),
@@ -110,15 +115,15 @@ function wrap(fn: Loose, given: LooseOptions): Loose & { stats(): Stats } {
   Object.assign(wrapped, fn);
   Object.defineProperty(wrapped, 'name', { value: fn.name, configurable: true });
   Object.defineProperty(wrapped, 'length', { value: fn.length, configurable: true });
-  return Object.assign(wrapped, { stats: () => tallyOf(store).stats(name) });
+  return Object.assign(wrapped, { stats: () => storeTally(store).stats(name) });
 }
 
-function scopeOf({ scope }: LooseOptions, receiver: unknown, args: unknown[]): string | undefined {
+function callScope({ scope }: LooseOptions, receiver: unknown, args: unknown[]): string | undefined {
   return typeof scope === 'function' ? (something('scope', scope.apply(receiver, args)) as string) : scope;
 }
 
 /** @throws UsageError INVALID_OPTIONS */
-function nameOf(fn: Loose, { name: given, prefix = DEFAULT_PREFIX, scope }: LooseOptions): string {
+function functionName(fn: Loose, { name: given, prefix = DEFAULT_PREFIX, scope }: LooseOptions): string {
   if (typeof fn !== 'function') {
     throw invalid(`makeIdempotent() wraps a function, not ${show(fn)}`);
   }
@@ -132,7 +137,7 @@ function nameOf(fn: Loose, { name: given, prefix = DEFAULT_PREFIX, scope }: Loos
 }
 
 /** @throws UsageError INVALID_KEY */
-function keyOfArguments(name: string, receiver: unknown, args: readonly unknown[]): string {
+function argumentsKey(name: string, receiver: unknown, args: readonly unknown[]): string {
   if (isInstance(receiver)) {
     const message = `${name} was called as a method of a class instance, which is no argument: give the option key`;
     throw new UsageError('INVALID_KEY', message);

@@ -167,7 +167,7 @@ export abstract class Task<T extends object = Record<string, unknown>> {
       await this.work();
       return { status: 'success' };
     } catch (error) {
-      const ending = error instanceof Halt ? error.ending : failureOf(error);
+      const ending = error instanceof Halt ? error.ending : toFailure(error);
       if (ending.status !== 'failed' || !this.rollback) return ending;
       await this.rollback();
       return { ...ending, rolledBack: true };
@@ -179,7 +179,7 @@ export abstract class Task<T extends object = Record<string, unknown>> {
     this.#fillAttributes();
     const messages: Record<string, string[]> = {};
     for (const [name, attribute] of this.#attributes) {
-      const fault = attribute.fault(this.#valueOf(name));
+      const fault = attribute.fault(this.#contextValue(name));
       if (fault) messages[name] = [`${name} ${fault}`];
     }
     if (Object.keys(messages).length === 0) return undefined;
@@ -187,15 +187,15 @@ export abstract class Task<T extends object = Record<string, unknown>> {
   }
 
   #fillAttributes(): void {
-    for (const [name] of this.#attributes) Reflect.set(this, name, this.#valueOf(name));
+    for (const [name] of this.#attributes) Reflect.set(this, name, this.#contextValue(name));
   }
 
-  #valueOf(name: string): unknown {
+  #contextValue(name: string): unknown {
     return this.#context.get(name as keyof T & string);
   }
 }
 
-function failureOf(error: unknown): Ending {
+function toFailure(error: unknown): Ending {
   const reason = error instanceof Error ? `[${error.name}] ${error.message}` : String(error);
   return { status: 'failed', reason, cause: error };
 }

@@ -85,7 +85,7 @@ export function idempotentProcessor<J extends JobLike, R>(
   return Object.assign(process, { idempotency: consume.idempotency, close: () => consume.close() });
 }
 
-const textOf = (cause: unknown): string => (cause instanceof Error ? cause.message : show(cause));
+const errorText = (cause: unknown): string => (cause instanceof Error ? cause.message : show(cause));
 
 const LOST_DEDUPLICATION =
   'twiceshy: idempotentProcessor(): a job was added with the option deduplication.id, and has no deduplicationId: this BullMQ is too old to ' +
@@ -113,7 +113,11 @@ function rememberSignals(given: Remember<unknown>): Remember<unknown> {
 const MOVED_TO_DELAYED = 'bullmq:movedToDelayed';
 
 /** An error that BullMQ knows by its name or message, so that its classes need not be imported. */
-function signal(name: 'UnrecoverableError' | 'DelayedError', cause: unknown, message = textOf(cause)): Error {
+function signal(
+  name: 'UnrecoverableError' | 'DelayedError',
+  cause: unknown,
+  message = errorText(cause),
+): Error {
   const error = new Error(message, { cause });
   error.name = name;
   return error;

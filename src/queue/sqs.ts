@@ -55,28 +55,28 @@ export function sqsKey({ messageId, body, attributes }: SqsRecord): string {
  * @throws UsageError INVALID_OPTIONS at once; the handler itself never rejects for a message
  */
 export function sqsBatchHandler<M extends SqsRecord, R>(options: SqsOptions<M, R>): SqsBatchHandler<M> {
-  const broker = { name: nameOf, key: sqsKey, payload: ({ body }: M) => body };
+  const broker = { name: queueName, key: sqsKey, payload: ({ body }: M) => body };
   const consume = makeConsumer<M, R>('sqsBatchHandler()', options as ConsumerOptions<M, R>, broker);
   const isFinished = async (record: M) => (await consume(record)).action === 'ack';
 
-  const unfinishedOf = async (lane: readonly M[]): Promise<readonly M[]> => {
+  const runLane = async (lane: readonly M[]): Promise<readonly M[]> => {
     for (const [at, record] of lane.entries()) if (!(await isFinished(record))) return lane.slice(at);
     return [];
   };
   const handle = async ({ Records }: SqsEvent<M>): Promise<SqsBatchResponse> => {
-    const unfinished = await Promise.all(lanesOf(Records).map(unfinishedOf));
+    const unfinished = await Promise.all(toLanes(Records).map(runLane));
     return { batchItemFailures: unfinished.flat().map(({ messageId }) => ({ itemIdentifier: messageId })) };
   };
   return Object.assign(handle, { idempotency: consume.idempotency, close: () => consume.close() });
 }
 
 /** `arn:aws:sqs:region:account:queue`; a name holds no colon. */
-function nameOf({ eventSourceARN }: SqsRecord): string {
+function queueName({ eventSourceARN }: SqsRecord): string {
   return eventSourceARN.split(':').slice(3).join('/');
 }
 
 /** What must run one after another. In a standard queue a group is no promise of order. */
-function lanesOf<M extends SqsRecord>(records: readonly M[]): readonly (readonly M[])[] {
+function toLanes<M extends SqsRecord>(records: readonly M[]): readonly (readonly M[])[] {
   const lanes = new Map<string, M[]>();
   for (const record of records) {
     const { MessageGroupId: group } = record.attributes;

@@ -3,7 +3,7 @@ import { show } from '../core/check.js';
 import type { Remember } from '../core/options.js';
 import { judge, type Outcome } from '../core/outcome.js';
 import type { AbandonedRule } from '../core/record.js';
-import { changesSince, snapshotOf } from './context-changes.js';
+import { changesSince, takeSnapshot } from './context-changes.js';
 import {
   isResultLike,
   isTaskStatus,
@@ -29,14 +29,14 @@ export async function capture(
   remember: Remember<ResultLike> | undefined,
   rule: AbandonedRule,
 ): Promise<Captured> {
-  const before = snapshotOf(task.context, codec);
+  const before = takeSnapshot(task.context, codec);
   let result: unknown;
   try {
     result = await next();
   } catch (thrown) {
     return {
       live: { thrown },
-      outcome: outcomeOfRejection(
+      outcome: rejectionOutcome(
         task,
         thrown,
         () => changesSince(before, task.context, codec),
@@ -52,10 +52,10 @@ export async function capture(
     return { live: { thrown }, outcome: { kind: 'unknown', error: thrown } };
   }
   const saved = { ...savedFrom(result), ...changesSince(before, task.context, codec) };
-  return { live: { result }, outcome: outcomeOf(result, saved, remember, rule) };
+  return { live: { result }, outcome: resultOutcome(result, saved, remember, rule) };
 }
 
-function outcomeOf(
+function resultOutcome(
   result: ResultLike,
   saved: SavedResult,
   remember: Remember<ResultLike> | undefined,
@@ -71,20 +71,20 @@ function outcomeOf(
  * `next()` rejects when an inner middleware does, and when a lifecycle callback throws after the work has ended. The
  * task's own state tells which, and its own result says how the work ended: what a callback threw changes nothing about it.
  */
-function outcomeOfRejection(
+function rejectionOutcome(
   task: TaskInternals,
   thrown: unknown,
   changes: () => Pick<SavedResult, 'context' | 'removed'>,
   remember: Remember<ResultLike> | undefined,
   rule: AbandonedRule,
 ): Outcome<SavedResult> {
-  const ended = endOf(task);
-  if (ended) return outcomeOf(ended, { ...savedFrom(ended), ...changes() }, remember, rule);
+  const ended = endedResult(task);
+  if (ended) return resultOutcome(ended, { ...savedFrom(ended), ...changes() }, remember, rule);
   if (task._state === 'complete') return { kind: 'completed', value: { status: 'success', ...changes() } };
   if (task._state === 'interrupted') {
     const reason = thrown instanceof Error ? `[${thrown.name}] ${thrown.message}` : shown(thrown);
     const failed: SavedResult = { status: 'failed', reason, cause: thrown };
-    return outcomeOf(failed, { ...failed, ...changes() }, remember, rule);
+    return resultOutcome(failed, { ...failed, ...changes() }, remember, rule);
   }
   // The work may still be running.
   return {
@@ -94,7 +94,7 @@ function outcomeOfRejection(
 }
 
 /** The result of a task whose work has ended, also where the pipeline never gave it. */
-function endOf(task: TaskInternals): ResultLike | undefined {
+function endedResult(task: TaskInternals): ResultLike | undefined {
   if (task._state !== 'complete' && task._state !== 'interrupted') return undefined;
   try {
     const result = task._createResult?.();

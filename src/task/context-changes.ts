@@ -4,9 +4,10 @@ import type { ContextLike, SavedResult } from './contract.js';
 /** A context before the task ran: each member in its encoded form, or itself where it can't be encoded. */
 export type ContextSnapshot = ReadonlyMap<string, unknown>;
 
-export function snapshotOf(context: ContextLike, codec: Codec): ContextSnapshot {
+export function takeSnapshot(context: ContextLike, codec: Codec): ContextSnapshot {
   const snapshot = new Map<string, unknown>();
-  for (const [name, value] of Object.entries(context.toObject())) snapshot.set(name, formOf(value, codec));
+  for (const [name, value] of Object.entries(context.toObject()))
+    snapshot.set(name, comparable(value, codec));
   return snapshot;
 }
 
@@ -20,7 +21,9 @@ export function changesSince(
   codec: Codec,
 ): Pick<SavedResult, 'context' | 'removed'> {
   const now = context.toObject();
-  const changed = Object.entries(now).filter(([name, value]) => before.get(name) !== formOf(value, codec));
+  const changed = Object.entries(now).filter(
+    ([name, value]) => before.get(name) !== comparable(value, codec),
+  );
   const removed = [...before.keys()].filter((name) => !Object.hasOwn(now, name));
   return {
     ...(changed.length > 0 && { context: Object.fromEntries(changed) }),
@@ -41,7 +44,7 @@ export function fillGaps(saved: SavedResult, context: ContextLike): void {
   }
 }
 
-function formOf(value: unknown, codec: Codec): unknown {
+function comparable(value: unknown, codec: Codec): unknown {
   try {
     return codec.encode(value);
   } catch {

@@ -15,9 +15,9 @@ import { ADMIT, FIXED_SCOPE, LEASE_STORE } from '../core/options.js';
 import { failureOutcome, type Answer, type Outcome } from '../core/outcome.js';
 import type { LeaseStore } from '../core/store.js';
 import { defaultTaskStore, type RedisInput } from '../default-store.js';
-import type { Adapter } from '../idempotency/adapter.js';
+import type { Runtime } from '../idempotency/runtime.js';
 import type { IdempotencyOptions, IdempotencyRecord } from '../idempotency/api.js';
-import { adapterOf, createIdempotency } from '../idempotency/idempotency.js';
+import { getRuntime, createIdempotency } from '../idempotency/idempotency.js';
 import { KEYS_IN_LOGS, warnThrough } from '../idempotency/logging.js';
 import { capture, type Live } from './capture.js';
 import {
@@ -72,7 +72,7 @@ export const MIDDLEWARE_OPTIONS = {
  * `instance.with<ThisTask>(options)`. Nothing connects before the first task runs.
  */
 export class IdempotencyMiddleware {
-  readonly #adapter: Adapter;
+  readonly #runtime: Runtime;
   readonly #replies: Replies;
   readonly #results: ResultFactory;
   readonly #defaults: TaskDefaults;
@@ -105,9 +105,9 @@ export class IdempotencyMiddleware {
       ...(admit && { admit }),
       ...(keysInLogs && { keysInLogs }),
     });
-    this.#adapter = adapterOf(idempotency);
-    notes.forEach(this.#adapter.note);
-    this.#replies = new Replies(this.#adapter);
+    this.#runtime = getRuntime(idempotency);
+    notes.forEach(this.#runtime.note);
+    this.#replies = new Replies(this.#runtime);
     this.#results = new ResultFactory(Result);
     this.#defaults = defaults;
     this.#warn = warnThrough(logger);
@@ -132,11 +132,11 @@ export class IdempotencyMiddleware {
   async #call(task: TaskInternals, given: object, next: () => Promise<unknown>): Promise<ResultLike> {
     let live: Live | undefined;
     try {
-      const settings = this.#settingsOf(given);
+      const settings = this.#entrySettings(given);
       checkContext(task);
       const answer = await this.#ask(task, settings, async () => {
         const { remember } = settings.options;
-        const captured = await capture(task, next, this.#adapter.codec, remember, settings.onAbandoned);
+        const captured = await capture(task, next, this.#runtime.codec, remember, settings.onAbandoned);
         live = captured.live;
         return captured.outcome;
       });
@@ -156,9 +156,9 @@ export class IdempotencyMiddleware {
   ): Promise<Answer<SavedResult>> {
     const { options, policy, onDuplicate, onAbandoned } = settings;
     const { onAbandoned: reconcile } = options;
-    return this.#adapter.answer<SavedResult>({
-      key: await keyOf(task, options),
-      name: nameOf(task.constructor, options.name),
+    return this.#runtime.answer<SavedResult>({
+      key: await taskKey(task, options),
+      name: taskName(task.constructor, options.name),
       scope: typeof options.scope === 'function' ? something('scope', options.scope(task)) : options.scope,
       prefix: options.prefix,
       payload: options.payload && something('payload', options.payload(task)),
@@ -184,7 +184,7 @@ export class IdempotencyMiddleware {
     key: string,
     where: { scope?: string } = {},
   ): Promise<IdempotencyRecord | undefined> {
-    return this.#adapter.get(key, this.#placeOf(taskClass, readOptions('get()', GET_OPTIONS, where)));
+    return this.#runtime.get(key, this.#recordPlace(taskClass, readOptions('get()', GET_OPTIONS, where)));
   }
 
   /**
@@ -197,36 +197,36 @@ export class IdempotencyMiddleware {
     options: { scope?: string; force?: boolean } = {},
   ): Promise<boolean> {
     const { force = false, ...where } = readOptions('forget()', FORGET_OPTIONS, options);
-    return this.#adapter.override(key, this.#placeOf(taskClass, where), { kind: 'forget', force });
+    return this.#runtime.override(key, this.#recordPlace(taskClass, where), { kind: 'forget', force });
   }
 
   /** Waits for running tasks and unrecorded results, 10 s at most, and closes the connections that it opened. */
   async close(): Promise<void> {
-    await this.#adapter.close();
+    await this.#runtime.close();
     await this.#ownStore?.close?.();
   }
 
-  #placeOf(taskClass: TaskClass, where: { scope?: string }) {
+  #recordPlace(taskClass: TaskClass, where: { scope?: string }) {
     const { middlewares } = taskClass as { middlewares?: unknown };
     const entries: unknown[] = Array.isArray(middlewares) ? middlewares : [];
     const entry = entries.find((each): each is [unknown, object] => Array.isArray(each) && each[0] === this);
-    const options: Partial<TaskOptions> = entry ? this.#settingsOf(entry[1]).options : this.#defaults;
+    const options: Partial<TaskOptions> = entry ? this.#entrySettings(entry[1]).options : this.#defaults;
     const scope = where.scope ?? (typeof options.scope === 'string' ? options.scope : undefined);
     return {
-      name: nameOf(taskClass, options.name),
+      name: taskName(taskClass, options.name),
       ...(options.prefix !== undefined && { prefix: options.prefix }),
       ...(scope !== undefined && { scope }),
     };
   }
 
-  #settingsOf(given: object): TaskSettings {
+  #entrySettings(given: object): TaskSettings {
     let settings = this.#settings.get(given);
     if (!settings) this.#settings.set(given, (settings = taskSettings(given, this.#defaults, this.#warn)));
     return settings;
   }
 }
 
-async function keyOf(task: TaskLike, options: TaskOptions): Promise<unknown> {
+async function taskKey(task: TaskLike, options: TaskOptions): Promise<unknown> {
   if (typeof options.key === 'string') return options.key;
   try {
     return await options.key(task);
@@ -236,7 +236,7 @@ async function keyOf(task: TaskLike, options: TaskOptions): Promise<unknown> {
   }
 }
 
-function nameOf(taskClass: object, given: string | undefined): string {
+function taskName(taskClass: object, given: string | undefined): string {
   const name = given ?? (taskClass as { name?: unknown }).name;
   if (typeof name === 'string' && (given !== undefined || name.length > 2)) return name;
   throw new UsageError(

@@ -72,14 +72,14 @@ export const TASK_DEFAULTS = {
   onAbandoned: ON_ABANDONED,
 } satisfies OptionTable<TaskDefaults>;
 
-const KEY_OF_TASK: Option = {
+const TASK_KEY: Option = {
   check: (value, option) => {
     if (typeof value === 'string' || typeof value === 'function') return value;
     KEY.check(value, option);
     throw invalid(`${option} is ${show(value)}: give a string, or a function of the task`);
   },
 };
-const PAYLOAD_OF_TASK: Option = {
+const TASK_PAYLOAD: Option = {
   check: (value, option) => {
     if (typeof value === 'function') return value;
     throw invalid(`${option} is ${show(value)}: give a function of the task`);
@@ -89,9 +89,9 @@ const PAYLOAD_OF_TASK: Option = {
 
 export const TASK_OPTIONS = {
   ...TASK_DEFAULTS,
-  key: { ...KEY_OF_TASK, refusesUndefined: 'INVALID_KEY' },
+  key: { ...TASK_KEY, refusesUndefined: 'INVALID_KEY' },
   name: NAME,
-  payload: PAYLOAD_OF_TASK,
+  payload: TASK_PAYLOAD,
 } satisfies OptionTable<TaskOptions>;
 
 /** What becomes of the options of the middleware in the entry of a task. */
@@ -129,7 +129,7 @@ export function taskSettings(
   const where = 'IdempotencyMiddleware';
   const note = (message: string) => warn(`twiceshy: ${message}`);
   const own = readOptions<TaskOptions>(where, TASK_OPTIONS, given as TaskOptions, note);
-  KEY_OF_TASK.check(own.key, 'key');
+  TASK_KEY.check(own.key, 'key');
   const options = inherit(where, TASK_INHERITANCE, defaults, own);
   return {
     options,

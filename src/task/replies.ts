@@ -2,7 +2,7 @@ import { show } from '../core/check.js';
 import { DuplicateError, isIdempotencyError, UsageError, type ErrorCode } from '../core/errors.js';
 import type { Answer, DuplicateAnswer } from '../core/outcome.js';
 import type { StoredRecord } from '../core/record.js';
-import type { Adapter } from '../idempotency/adapter.js';
+import type { Runtime } from '../idempotency/runtime.js';
 import { applyChanges, fillGaps } from './context-changes.js';
 import { isSavedResult, type ContextLike, type SavedResult } from './contract.js';
 
@@ -16,7 +16,7 @@ const SKIPPED_REASON = 'Duplicate execution prevented';
 
 /** What a task gets in the place of its own run: from the answers of the engine to the results of a task. */
 export class Replies {
-  constructor(private readonly adapter: Adapter) {}
+  constructor(private readonly runtime: Runtime) {}
 
   /** The result, and in the context what the run that it is of had changed there. */
   to(answer: Answer<SavedResult>, context: ContextLike): SavedResult {
@@ -44,7 +44,7 @@ export class Replies {
       (record.format === 'recipe' ? fillGaps : applyChanges)(saved, context);
       return saved;
     }
-    const originalStatus = this.#statusOf(record);
+    const originalStatus = this.#originalStatus(record);
     if (how === 'skip') {
       return { status: 'skipped', reason: SKIPPED_REASON, metadata: { idempotent: true, originalStatus } };
     }
@@ -56,14 +56,14 @@ export class Replies {
   }
 
   #read(record: StoredRecord): SavedResult {
-    const value = record.format === 'recipe' ? parseRecipe(record.payload) : this.adapter.decode(record);
+    const value = record.format === 'recipe' ? parseRecipe(record.payload) : this.runtime.decode(record);
     if (isSavedResult(value)) return value;
     // A failure that could not be encoded in full was recorded as a plain error.
     if (record.status === 'FAILED') return refusal(value);
     return refusal(new UsageError('INVALID_KEY', 'the record under this key was not written by a task'));
   }
 
-  #statusOf(record: StoredRecord): string {
+  #originalStatus(record: StoredRecord): string {
     try {
       return this.#read(record).status;
     } catch {

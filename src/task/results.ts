@@ -67,7 +67,7 @@ function tryBuild(candidate: unknown, task: TaskInternals, saved: SavedResult): 
 
 function byConstructor(candidate: object): Builder {
   return (task, saved) =>
-    Reflect.construct(candidate as new (parts: ResultParts) => unknown, [partsOf(task, saved)]);
+    Reflect.construct(candidate as new (parts: ResultParts) => unknown, [resultParts(task, saved)]);
 }
 
 type Statics = Record<string, ((...args: unknown[]) => unknown) | undefined>;
@@ -85,7 +85,7 @@ function byStaticsWithParts(candidate: object): Builder {
     (candidate as Statics)[status]?.(task, { reason, metadata, cause });
 }
 
-function partsOf(task: TaskInternals, saved: SavedResult): ResultParts {
+function resultParts(task: TaskInternals, saved: SavedResult): ResultParts {
   return {
     task,
     context: task.context,

@@ -1,4 +1,4 @@
-import { Adapter } from '../idempotency/adapter.js';
+import { Runtime } from '../idempotency/runtime.js';
 import { enterAttempt, holdsKey } from '../idempotency/current-attempt.js';
 import type { IdempotencyOptions, RunOptions } from '../idempotency/api.js';
 import { RunningAttempt, type Attempt } from '../core/attempt/attempt.js';
@@ -120,7 +120,7 @@ export const TRANSACTION_INHERITANCE = {
 
 /** The transactional mode: the engine, on a store whose records are visible once they are committed. */
 export class Transactions {
-  readonly #adapter: Adapter;
+  readonly #runtime: Runtime;
   readonly #defaults: TransactionDefaults;
   readonly #note: (message: string) => void;
 
@@ -138,12 +138,12 @@ export class Transactions {
     this.#defaults = read;
     // Silent, since its words for a lost lease are not true of a transaction, and every caller gets the reason as an error.
     const requireScope = read.requireScope === true || plain.requiresScope === true;
-    this.#adapter = new Adapter({ ...read, requireScope, store, storeTimeout: UNBOUNDED_MS, logger: {} });
+    this.#runtime = new Runtime({ ...read, requireScope, store, storeTimeout: UNBOUNDED_MS, logger: {} });
     const { keysInLogs } = read;
     const warn = warnThrough(read.logger);
     this.#note = onceEach((message) => warn(`twiceshy: ${message}`));
     notes.forEach(this.#note);
-    this.#adapter.events.on('no-value', (told) => {
+    this.#runtime.events.on('no-value', (told) => {
       const detail = inLogs(told, keysInLogs);
       const { name, key, path = 'it' } = detail;
       warn(
@@ -151,7 +151,7 @@ export class Transactions {
         detail,
       );
     });
-    this.#adapter.events.on('dropped-members', (told) => {
+    this.#runtime.events.on('dropped-members', (told) => {
       const detail = inLogs(told, keysInLogs);
       warn(`twiceshy: ${detail.name} "${detail.key}" ${droppedMembers(detail)}`, detail);
     });
@@ -168,7 +168,7 @@ export class Transactions {
     checkWork(work);
     const { prefix, scope } = options;
     const name = requireName(where, options.name);
-    const place = this.#adapter.place(checkKey(key), { prefix, name, scope });
+    const place = this.#runtime.place(checkKey(key), { prefix, name, scope });
     if (holdsKey(this.plain, place)) {
       const why = 'the work that runs under this key runs the same key again; it would wait for itself';
       throw new UsageError('INVALID_KEY', `${name} "${key}": ${why}`);
@@ -176,16 +176,16 @@ export class Transactions {
     let session: Session | undefined;
     let thrown: unknown;
     const inTransaction = async (attempt: Attempt): Promise<T> => {
-      const open = (session = this.#sessionOf(attempt));
+      const open = (session = this.#openSession(attempt));
       try {
         // Also for a run() inside of the work, which asks the store itself.
-        return await enterAttempt(attempt, this.plain, place, () => work(transactionOf(attempt, open)));
+        return await enterAttempt(attempt, this.plain, place, () => work(toTransaction(attempt, open)));
       } catch (error) {
         thrown = error;
         throw error;
       }
     };
-    const answer = await runWith(this.#adapter, where, key, inTransaction, options).then(
+    const answer = await runWith(this.#runtime, where, key, inTransaction, options).then(
       (result) => ({ result }),
       (error: unknown) => ({ error }),
     );
@@ -193,11 +193,11 @@ export class Transactions {
     const isOwnError = 'error' in answer && answer.error === thrown;
     if (session?.failure && (session.endedByWork || ('error' in answer && !isOwnError)))
       throw session.failure;
-    if ('error' in answer) throw reasonOf(answer.error);
+    if ('error' in answer) throw unwrapReason(answer.error);
     return answer.result;
   }
 
-  #sessionOf(attempt: Attempt): Session {
+  #openSession(attempt: Attempt): Session {
     const session = attempt instanceof RunningAttempt ? this.store.session(attempt.token) : undefined;
     if (session) return session;
     throw new StoreError('STORE_UNAVAILABLE', 'the transaction ended before its work began', {
@@ -206,7 +206,7 @@ export class Transactions {
   }
 }
 
-function transactionOf(attempt: Attempt, session: Session): Transaction {
+function toTransaction(attempt: Attempt, session: Session): Transaction {
   return {
     key: attempt.key,
     fence: attempt.fence,
@@ -221,7 +221,7 @@ function transactionOf(attempt: Attempt, session: Session): Transaction {
 }
 
 /** What the store ended the resending of a claim with hides what that was about. */
-function reasonOf(error: unknown): unknown {
+function unwrapReason(error: unknown): unknown {
   const isWrapped = isIdempotencyError(error, 'STORE_UNAVAILABLE') && error.cause instanceof StoreError;
   return isWrapped ? error.cause : error;
 }

@@ -1,4 +1,4 @@
-import type { Adapter } from '../../idempotency/adapter.js';
+import type { Runtime } from '../../idempotency/runtime.js';
 import type { Idempotency, IdempotencyOptions } from '../../idempotency/api.js';
 import {
   ANY,
@@ -32,7 +32,7 @@ import {
   type RunPolicy,
 } from '../../core/options.js';
 import type { AbandonedRule } from '../../core/record.js';
-import { adapterOf, createIdempotency } from '../../idempotency/idempotency.js';
+import { getRuntime, createIdempotency } from '../../idempotency/idempotency.js';
 import { KEYS_IN_LOGS, warnThrough } from '../../idempotency/logging.js';
 import { headerFilter, NEVER_REPLAYED } from './exchange/answer.js';
 import type { HttpOptions } from './http-options.js';
@@ -50,7 +50,7 @@ export type {
 export interface HttpSettings<Req> {
   /** Whose options these are, for messages. */
   readonly where: string;
-  readonly adapter: Adapter;
+  readonly runtime: Runtime;
   readonly policy: RunPolicy;
   readonly rule: AbandonedRule;
   readonly given: HttpOptions<Req, unknown[]>;
@@ -149,8 +149,8 @@ export interface ReadOptions<Req> {
 export function httpSettings<Req>(where: string, { options, notes }: ReadOptions<Req>): HttpSettings<Req> {
   const { scope } = options;
   if (scope === undefined) return checkScopeOption(scope);
-  const adapter = engineOf(options);
-  const { given } = adapter;
+  const runtime = engineOf(options);
+  const { given } = runtime;
   const settled: HttpOptions<Req, unknown[]> = inherit(where, HTTP_INHERITANCE, given, { ...options, scope });
   const {
     header = 'Idempotency-Key',
@@ -158,11 +158,11 @@ export function httpSettings<Req>(where: string, { options, notes }: ReadOptions
     maxBodyBytes = DEFAULT_MAX_BODY_BYTES,
   } = settled;
   const isNamed = scope === 'shared' ? given.scope : scope;
-  checkScoped(where, settled.requireScope || adapter.requiresScope, isNamed);
-  notes.forEach(adapter.note);
+  checkScoped(where, settled.requireScope || runtime.requiresScope, isNamed);
+  notes.forEach(runtime.note);
   return {
     where,
-    adapter,
+    runtime,
     policy: policyOf(settled, maxBodyBytes),
     rule: abandonedRule(settled.onAbandoned),
     given: settled,
@@ -184,7 +184,7 @@ function engineOf({
   codec,
   keysInLogs,
   admit,
-}: Partial<HttpOptions<never, never>>): Adapter {
+}: Partial<HttpOptions<never, never>>): Runtime {
   if ((store === undefined) === (idempotency === undefined))
     throw invalid('give either store or idempotency');
   const own = {
@@ -193,11 +193,11 @@ function engineOf({
     ...(keysInLogs && { keysInLogs }),
     ...(admit && { admit }),
   };
-  if (store) return adapterOf(createIdempotency({ store, ...own }));
-  const adapter = adapterOf(idempotency as Idempotency);
+  if (store) return getRuntime(createIdempotency({ store, ...own }));
+  const runtime = getRuntime(idempotency as Idempotency);
   if (Object.keys(own).length > 0)
     throw invalid('logger, codec, keysInLogs and admit go with store; idempotency has its own');
-  return adapter;
+  return runtime;
 }
 
 function policyOf(options: CommonOptions, maxBodyBytes: number): RunPolicy {

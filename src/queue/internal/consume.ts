@@ -3,9 +3,9 @@ import { messageOf, show, something } from '../../core/check.js';
 import { isIdempotencyError, UsageError } from '../../core/errors.js';
 import type { Answer } from '../../core/outcome.js';
 import { inLogs, warnThrough, type Logger } from '../../idempotency/logging.js';
-import { reconcileOf, workOf } from '../../idempotency/outcomes.js';
-import { afterRefusal, deliveryOf, type Delivery, type Terms } from './delivery.js';
-import { consumerSettings, type ConsumerOptions, type OfBroker } from './options.js';
+import { toReconcile, toWork } from '../../idempotency/outcomes.js';
+import { afterRefusal, toDelivery, type Delivery, type Terms } from './delivery.js';
+import { consumerSettings, type ConsumerOptions, type BrokerDefaults } from './options.js';
 
 /** Runs a message, or does not, and says what is to become of it. Never rejects. */
 export interface Consumer<M, R> extends Closable {
@@ -34,35 +34,35 @@ interface LoggingConsumer<M, R> extends Consumer<M, R> {
 export function makeConsumer<M, R>(
   where: string,
   given: ConsumerOptions<M, R>,
-  broker: OfBroker<M> = {},
+  broker: BrokerDefaults<M> = {},
 ): LoggingConsumer<M, R> {
   const settings = consumerSettings(where, given, broker);
-  const { options, idempotency, adapter, isOwn, policy, rule, remember, retryDelayMs } = settings;
+  const { options, idempotency, runtime, isOwn, policy, rule, remember, retryDelayMs } = settings;
   const { handler, onAbandoned: reconcile } = options;
   const { leaseMs, maxAttempts } = policy;
   const terms: Terms = {
     ...{ leaseMs, retryDelayMs, maxAttempts },
-    decode: (record) => adapter.decode(record),
+    decode: (record) => runtime.decode(record),
   };
 
   const ask = async (message: M): Promise<Answer<R>> => {
-    const identity = await identityOf(message, options);
-    return adapter.answer<R>({
+    const identity = await messageIdentity(message, options);
+    return runtime.answer<R>({
       ...identity,
       policy,
       onDuplicate: 'replay',
       onAbandoned: rule,
       signal: undefined,
-      work: workOf<R>((attempt) => handler(message, attempt), remember, rule),
+      work: toWork<R>((attempt) => handler(message, attempt), remember, rule),
       reconcile:
         typeof reconcile === 'function'
-          ? reconcileOf<R>((attempt) => reconcile(message, attempt))
+          ? toReconcile<R>((attempt) => reconcile(message, attempt))
           : undefined,
     });
   };
   const deliver = async (message: M): Promise<Delivery<R>> => {
     try {
-      return deliveryOf(await ask(message), terms);
+      return toDelivery(await ask(message), terms);
     } catch (error) {
       return afterRefusal(isIdempotencyError(error) ? error.code : undefined, error, terms);
     }
@@ -86,7 +86,10 @@ export function makeConsumer<M, R>(
  * Which record a message is about. All of it comes from functions of the user's.
  * @throws UsageError INVALID_KEY when one of them throws: the same message would make it throw again
  */
-async function identityOf<M, R>(message: M, { key, name, scope, prefix, payload }: ConsumerOptions<M, R>) {
+async function messageIdentity<M, R>(
+  message: M,
+  { key, name, scope, prefix, payload }: ConsumerOptions<M, R>,
+) {
   try {
     return {
       key: await key(message),
@@ -111,14 +114,14 @@ async function announceDrop<M, R>(
 ): Promise<void> {
   const { onDrop, logger, keysInLogs } = options;
   if (onDrop) return void (await onDrop(message, error));
-  const { name, key } = await labelOf(message, options);
+  const { name, key } = await messageLabel(message, options);
   const told = inLogs({ name, key: typeof key === 'string' ? key : show(key), error }, keysInLogs);
   const what = `the message ${show(told.key)} of ${show(told.name)}`;
   warnThrough(logger)(`twiceshy: ${where}: ${what} is given up: ${messageOf(told.error)}`, told);
 }
 
 /** Which message it is, as far as the functions that say so do not throw. */
-async function labelOf<M, R>(message: M, { key, name }: ConsumerOptions<M, R>) {
+async function messageLabel<M, R>(message: M, { key, name }: ConsumerOptions<M, R>) {
   const told = async (ask: () => unknown): Promise<unknown> => {
     try {
       return await ask();

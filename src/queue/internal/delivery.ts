@@ -58,7 +58,7 @@ const REFUSALS: Readonly<Record<ErrorCode, 'ack' | 'lease' | 'soon' | 'told' | '
 };
 
 /** The table: from the engine's answer to the fate of the message. Pure. */
-export function deliveryOf<R>(answer: Answer<R>, terms: Terms): Delivery<R> {
+export function toDelivery<R>(answer: Answer<R>, terms: Terms): Delivery<R> {
   switch (answer.kind) {
     case 'ran':
       return afterRun(answer, terms);
@@ -110,7 +110,7 @@ function afterRun<R>({ outcome, attempt }: Extract<Answer<R>, { kind: 'ran' }>, 
 }
 
 function afterRecord<R>(record: StoredRecord, terms: Terms): Delivery<R> {
-  const value = valueOf(record, terms);
+  const value = readValue(record, terms);
   switch (record.status) {
     case 'COMPLETED':
       return { action: 'ack', replayed: true, result: value.read as R | undefined };
@@ -131,7 +131,7 @@ function afterFailure<R>(error: unknown, attempt: number, terms: Terms): Deliver
   return { action: 'retry', delayMs, failed: true, error };
 }
 
-function valueOf(record: StoredRecord, { decode }: Terms): { read?: unknown; unreadable?: unknown } {
+function readValue(record: StoredRecord, { decode }: Terms): { read?: unknown; unreadable?: unknown } {
   try {
     return { read: decode(record) };
   } catch (unreadable) {

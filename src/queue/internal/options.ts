@@ -1,4 +1,4 @@
-import type { Adapter } from '../../idempotency/adapter.js';
+import type { Runtime } from '../../idempotency/runtime.js';
 import type { Idempotency, IdempotencyOptions, OnAbandoned } from '../../idempotency/api.js';
 import type { Attempt } from '../../core/attempt/attempt.js';
 import {
@@ -36,7 +36,7 @@ import {
 } from '../../core/options.js';
 import type { AbandonedRule } from '../../core/record.js';
 import type { LeaseStore } from '../../core/store.js';
-import { adapterOf, createIdempotency } from '../../idempotency/idempotency.js';
+import { getRuntime, createIdempotency } from '../../idempotency/idempotency.js';
 import { composeNamespace } from '../../keys/index.js';
 import { KEYS_IN_LOGS, warnThrough } from '../../idempotency/logging.js';
 
@@ -105,7 +105,7 @@ export interface ConsumerOptions<M, R> extends CommonOptions {
 export type WithDefaults<Options extends { name: unknown; key: unknown }> = Omit<Options, 'name' | 'key'> &
   Partial<Pick<Options, 'name' | 'key'>>;
 
-const OF_MESSAGE: Option = {
+const MESSAGE_FUNCTION: Option = {
   check: (value, option) => {
     if (typeof value === 'function') return value;
     throw invalid(`${option} is ${show(value)}: give a function of the message`);
@@ -117,16 +117,16 @@ export const CONSUMER_OPTIONS = {
   store: LEASE_STORE,
   idempotency: ANY,
   name: { check: (value, option) => (typeof value === 'function' ? value : NAME.check(value, option)) },
-  key: { ...OF_MESSAGE, refusesUndefined: 'INVALID_KEY' },
-  handler: { ...OF_MESSAGE, isRequired: true },
+  key: { ...MESSAGE_FUNCTION, refusesUndefined: 'INVALID_KEY' },
+  handler: { ...MESSAGE_FUNCTION, isRequired: true },
   prefix: PREFIX,
   scope: SCOPE,
   requireScope: BOOLEAN,
-  payload: { ...OF_MESSAGE, refusesUndefined: 'INVALID_OPTIONS' },
+  payload: { ...MESSAGE_FUNCTION, refusesUndefined: 'INVALID_OPTIONS' },
   remember: REMEMBER,
   onAbandoned: ON_ABANDONED,
   retryDelay: DURATION,
-  onDrop: OF_MESSAGE,
+  onDrop: MESSAGE_FUNCTION,
   codec: OBJECT,
   logger: OBJECT,
   admit: ADMIT,
@@ -154,7 +154,7 @@ export const CONSUMER_INHERITANCE = {
 const DEFAULT_RETRY_DELAY_MS = 1_000;
 
 /** What a consumer of a known broker brings by itself. */
-export interface OfBroker<M> {
+export interface BrokerDefaults<M> {
   readonly name?: string | ((message: M) => string);
   readonly key?: (message: M) => string | undefined;
   /** What a message must say whenever it comes again under the broker's own key; it goes with that key only. */
@@ -169,7 +169,7 @@ export interface OfBroker<M> {
 export interface ConsumerSettings<M, R> {
   readonly options: ConsumerOptions<M, R>;
   readonly idempotency: Idempotency;
-  readonly adapter: Adapter;
+  readonly runtime: Runtime;
   /** Whether it was made here, so that it is ours to close. */
   readonly isOwn: boolean;
   readonly policy: RunPolicy;
@@ -185,15 +185,15 @@ export interface ConsumerSettings<M, R> {
 export function consumerSettings<M, R>(
   where: string,
   given: ConsumerOptions<M, R>,
-  broker: OfBroker<M>,
+  broker: BrokerDefaults<M>,
 ): ConsumerSettings<M, R> {
   const notes: string[] = [];
   const table: OptionTable<ConsumerOptions<M, R>> = CONSUMER_OPTIONS;
   const read = readOptions(where, table, given, (note) => notes.push(note));
-  const idempotency = idempotencyOf(where, read);
-  const adapter = adapterOf(idempotency);
+  const idempotency = chooseIdempotency(where, read);
+  const runtime = getRuntime(idempotency);
   const named = withDefaults(read, broker);
-  const options = inherit(where, CONSUMER_INHERITANCE, adapter.given, named);
+  const options = inherit(where, CONSUMER_INHERITANCE, runtime.given, named);
   const {
     name,
     key,
@@ -202,7 +202,7 @@ export function consumerSettings<M, R>(
     retryDelay = DEFAULT_RETRY_DELAY_MS,
     remember = 'none',
   } = options;
-  OF_MESSAGE.check(key, 'key');
+  MESSAGE_FUNCTION.check(key, 'key');
   broker.check?.(options);
   // Whatever is known by now: later it would cost messages.
   composeNamespace({
@@ -210,13 +210,13 @@ export function consumerSettings<M, R>(
     name: typeof name === 'function' ? 'of-message' : name,
     scope: typeof scope === 'function' ? undefined : scope,
   });
-  checkScoped(where, options.requireScope || adapter.requiresScope, scope);
+  checkScoped(where, options.requireScope || runtime.requiresScope, scope);
   const warn = warnThrough(options.logger);
   for (const note of notes) warn(`twiceshy: ${note}`);
   return {
     options,
     idempotency,
-    adapter,
+    runtime,
     isOwn: !read.idempotency,
     policy: resolvePolicy(options, REQUEST_POLICY),
     rule: abandonedRule(options.onAbandoned),
@@ -227,7 +227,7 @@ export function consumerSettings<M, R>(
 
 function withDefaults<M, R>(
   read: ConsumerOptions<M, R>,
-  { name, key, payload }: OfBroker<M>,
+  { name, key, payload }: BrokerDefaults<M>,
 ): ConsumerOptions<M, R> {
   const isOwnKey = read.key === undefined;
   return {
@@ -238,7 +238,7 @@ function withDefaults<M, R>(
   };
 }
 
-function idempotencyOf<M, R>(where: string, options: ConsumerOptions<M, R>): Idempotency {
+function chooseIdempotency<M, R>(where: string, options: ConsumerOptions<M, R>): Idempotency {
   const { idempotency, store, codec, logger, keysInLogs, admit } = options;
   if (!idempotency) {
     if (!store) throw invalid(`${where} needs store, or idempotency: what createIdempotency() made`);

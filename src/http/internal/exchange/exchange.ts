@@ -1,4 +1,4 @@
-import type { Adapter } from '../../../idempotency/adapter.js';
+import type { Runtime } from '../../../idempotency/runtime.js';
 import type { Attempt } from '../../../core/attempt/attempt.js';
 import { messageOf, show } from '../../../core/check.js';
 import { isIdempotencyError, retryAfterOf, UsageError } from '../../../core/errors.js';
@@ -47,8 +47,8 @@ export class Exchange<Req extends object> {
 
   constructor(readonly settings: HttpSettings<Req>) {}
 
-  get #adapter(): Adapter {
-    return this.settings.adapter;
+  get #runtime(): Runtime {
+    return this.settings.runtime;
   }
 
   concerns(method: string): boolean {
@@ -85,7 +85,7 @@ export class Exchange<Req extends object> {
   #notServers(error: unknown): Found {
     if (isIdempotencyError(error, 'PAYLOAD_TOO_LARGE')) return { kind: 'problem', code: error.code };
     if (!(error instanceof BodyRefused)) throw error;
-    this.#adapter.note(`${this.settings.where}: ${error.message}`);
+    this.#runtime.note(`${this.settings.where}: ${error.message}`);
     return { kind: 'problem', code: error.problem, detail: error.detail };
   }
 
@@ -109,7 +109,7 @@ export class Exchange<Req extends object> {
     const left = new AbortController();
     // Once the handler runs, it runs to its end, and its answer is recorded for the retry.
     facts.onGone(() => hasStarted || left.abort());
-    const answer = await this.#adapter.answer<SavedAnswer>({
+    const answer = await this.#runtime.answer<SavedAnswer>({
       ...place,
       key,
       prefix: given.prefix,
@@ -157,7 +157,7 @@ export class Exchange<Req extends object> {
 
   #foundRecord(record: StoredRecord, key: string): Found {
     try {
-      return foundValue(this.#adapter.decode(record), record.status, key);
+      return foundValue(this.#runtime.decode(record), record.status, key);
     } catch (error) {
       if (isIdempotencyError(error)) return { kind: 'problem', code: error.code, key };
       throw error;

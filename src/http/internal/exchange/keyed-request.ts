@@ -63,12 +63,12 @@ async function locate<Req>(
 
 /** Where the record of the request is. */
 async function placeOf<Req>(
-  { given, profile, adapter }: HttpSettings<Req>,
+  { given, profile, runtime }: HttpSettings<Req>,
   facts: Facts<Req>,
   { scope, host }: Record<'scope' | 'host', string | undefined>,
 ): Promise<RecordPlace> {
   const byDefault = profile.keysBelongToPath ? facts.path : facts.route;
-  const tenant = adapter.given.scope;
+  const tenant = runtime.given.scope;
   return recordPlace({
     method: facts.method,
     route: given.route ? await given.route(...facts.asked()) : byDefault,
