@@ -92,7 +92,7 @@ describe('keysInLogs', () => {
     expect(lines.join()).not.toContain(KEY);
   });
 
-  test('a message that is given up is named by the code of its error: the text may hold the key', async () => {
+  test('a dropped message is named by the code of its error: the text may hold the key', async () => {
     const refused = (setting: Setting) =>
       idempotentConsumer({
         ...setting,

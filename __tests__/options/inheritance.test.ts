@@ -99,7 +99,7 @@ describe('what is stored', () => {
     expect(lines.join()).not.toContain(key);
   });
 
-  test("consumers name a message that is given up by the instance's keysInLogs, unless they have their own", async () => {
+  test("consumers name a dropped message by the instance's keysInLogs, unless they have their own", async () => {
     const drop = async (own: object) => {
       const lines: string[] = [];
       const logger = { warn: (message: string) => void lines.push(message) };

@@ -8,15 +8,15 @@ type Parts = Pick<FunctionOptions<never>, 'logger' | 'codec' | 'keysInLogs' | 'a
 
 type InstanceTable = WeakMap<object, WeakMap<object, WeakMap<object, Runtime>>>;
 
-/** The instances of a store, by how keys stand in their warnings. */
+/** The runtimes of a store, by how keys appear in their warnings. */
 interface StoreInstances {
   readonly tally: Tally;
   readonly plain: InstanceTable;
   readonly hash: InstanceTable;
 }
-/** Stands for the logger, codec or admit that was not given. */
+/** The WeakMap key for a logger, codec or admit that was not given. */
 const NONE = {};
-// Weak all the way down, so that a store that its users dropped is dropped here too.
+// Weak at every level, so that a store that nobody uses any more is garbage collected.
 const byStore = new WeakMap<LeaseStore, StoreInstances>();
 
 function storeInstances(store: LeaseStore): StoreInstances {
@@ -25,7 +25,7 @@ function storeInstances(store: LeaseStore): StoreInstances {
   return known;
 }
 
-/** The engine of a store, logger, codec and admit: made once, whoever asks. */
+/** The runtime for this store, logger, codec and admit. It is made once and shared by all calls. */
 export function sharedRuntime(
   store: LeaseStore,
   { logger, codec, keysInLogs = 'plain', admit }: Parts,
@@ -44,7 +44,7 @@ export function sharedRuntime(
   return instance;
 }
 
-/** What happened on a store, counted per operation. */
+/** The counters of a store, by operation. */
 export function storeTally(store: LeaseStore): Tally {
   return storeInstances(store).tally;
 }
@@ -52,7 +52,7 @@ export function storeTally(store: LeaseStore): Tally {
 const MAX_WARNINGS = 1_000;
 const given = new WeakMap<object, Set<string>>();
 
-/** Gives a logger (or where there is none, the process) a warning, once for all calls. */
+/** Logs a warning (without a logger: to the process), once for all calls. */
 export function warnOnce(logger: Parts['logger'], message: string): void {
   let told = given.get(logger ?? NONE);
   if (!told) given.set(logger ?? NONE, (told = new Set()));
@@ -62,12 +62,12 @@ export function warnOnce(logger: Parts['logger'], message: string): void {
 }
 
 const MAX_NAMES = 1_000;
-/** By store: the text of the function that came first under a name, or `told`. */
+/** By store and name: the source text of the first function with that name, or {@link TOLD}. */
 const sources = new WeakMap<LeaseStore, Map<string, string>>();
-/** No function's text. */
+/** In place of a source text: the warning was given. No function has an empty text. */
 const TOLD = '';
 
-/** Two functions of one name share records (G10), which is right only when they are one operation: warns once a store. */
+/** Warns, once for a store and name, if two different functions have the same name: they share records (G10), which is rarely meant. */
 export function warnOfSharedName(
   store: LeaseStore,
   name: string,

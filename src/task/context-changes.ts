@@ -1,7 +1,7 @@
 import type { Codec } from '../codec/index.js';
 import type { ContextLike, SavedResult } from './contract.js';
 
-/** A context before the task ran: each member in its encoded form, or itself where it can't be encoded. */
+/** A context before the task ran: each member encoded, or the member itself if it can't be encoded. */
 export type ContextSnapshot = ReadonlyMap<string, unknown>;
 
 export function takeSnapshot(context: ContextLike, codec: Codec): ContextSnapshot {
@@ -12,8 +12,8 @@ export function takeSnapshot(context: ContextLike, codec: Codec): ContextSnapsho
 }
 
 /**
- * What the task changed, nested changes included. Only that is recorded: a context is shared by the tasks of a
- * workflow, and holds their inputs, which are nobody's business in a store.
+ * What the task changed in the context, nested changes included. Only the changes are recorded: the context also holds the
+ * inputs of all tasks of the workflow, which do not belong in the store.
  */
 export function changesSince(
   before: ContextSnapshot,
@@ -31,13 +31,13 @@ export function changesSince(
   };
 }
 
-/** Writes recorded changes to a duplicate's context. */
+/** Applies recorded changes to the context of a duplicate. */
 export function applyChanges(saved: SavedResult, context: ContextLike): void {
   for (const [name, value] of Object.entries(saved.context ?? {})) context.set(name, value);
   for (const name of saved.removed ?? []) context.delete(name);
 }
 
-/** A recipe's record holds the whole old context, inputs included: it sets only what is lacking. */
+/** For a record of the plain recipe, which holds the whole old context with its inputs: sets only members that are missing. */
 export function fillGaps(saved: SavedResult, context: ContextLike): void {
   for (const [name, value] of Object.entries(saved.context ?? {})) {
     if (!context.has(name)) context.set(name, value);

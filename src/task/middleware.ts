@@ -47,11 +47,11 @@ const FORGET_OPTIONS = { scope: FIXED_SCOPE, force: BOOLEAN };
 
 export type IdempotencyMiddlewareOptions = TaskDefaults &
   Pick<IdempotencyOptions, 'requireScope' | 'codec' | 'logger' | 'keysInLogs' | 'admit'> & {
-    /** A URL, an ioredis client, or RedisStore's options. @default process.env.REDIS_URL || 'redis://localhost:6379' */
+    /** A URL, an ioredis client, or the options of RedisStore. @default process.env.REDIS_URL || 'redis://localhost:6379' */
     redis?: RedisInput;
-    /** Any store, in the place of Redis. */
+    /** Any other store, instead of Redis. */
     store?: LeaseStore;
-    /** The framework's Result class, for duplicates. @default learnt from the framework's own Results */
+    /** The framework's Result class, used for duplicates. @default taken from the Results that the framework makes */
     Result?: ResultClass;
   };
 
@@ -68,8 +68,14 @@ export const MIDDLEWARE_OPTIONS = {
 } satisfies OptionTable<IdempotencyMiddlewareOptions>;
 
 /**
- * Idempotency for tasks, declared in a task's `static middlewares`, as `[instance, options]` or as the typed
- * `instance.with<ThisTask>(options)`. Nothing connects before the first task runs.
+ * Idempotency for tasks. It is declared in a task's `static middlewares`, as `[instance, options]` or as the typed
+ * `instance.with<ThisTask>(options)`. It connects to Redis when the first task runs.
+ *
+ * @example
+ * const idempotency = new IdempotencyMiddleware('redis://localhost:6379');
+ * class ChargeCard extends Task {
+ *   static middlewares = [[idempotency, { key: (task) => task.context.get('orderId') }]];
+ * }
  */
 export class IdempotencyMiddleware {
   readonly #runtime: Runtime;
@@ -81,8 +87,7 @@ export class IdempotencyMiddleware {
   readonly #ownStore: LeaseStore | undefined;
 
   /**
-   * @param input a Redis URL (default: `process.env.REDIS_URL`, else `redis://localhost:6379`, read at the first use),
-   * or options
+   * @param input options, or a Redis URL. Default: `process.env.REDIS_URL`, else `redis://localhost:6379`, read at the first use
    * @throws UsageError INVALID_OPTIONS
    */
   constructor(input: string | IdempotencyMiddlewareOptions = {}) {
@@ -94,7 +99,7 @@ export class IdempotencyMiddleware {
     const { redis, store, Result, requireScope, codec, logger, keysInLogs, admit, ...defaults } = options;
     if (store && redis !== undefined)
       throw invalid(
-        'IdempotencyMiddleware takes redis or store, not both: they are two places for the records',
+        'IdempotencyMiddleware takes redis or store, not both: each says where the records are kept',
       );
     const ownStore = store ? undefined : defaultTaskStore(redis);
     const idempotency = createIdempotency({
@@ -114,18 +119,18 @@ export class IdempotencyMiddleware {
     this.#ownStore = ownStore;
   }
 
-  /** The typed form of an entry in `static middlewares`: `idempotency.with<ChargeCard>({ key: (task) => ... })`. */
+  /** An entry for `static middlewares` with typed options: `idempotency.with<ChargeCard>({ key: (task) => ... })`. */
   with<Task = TaskLike>(options: TaskOptions<Task>): [this, TaskOptions<Task>] {
     return [this, options];
   }
 
   /**
-   * What the pipeline calls. A duplicate, a bad key and a store that is down end as Results, as the framework's
-   * `execute()` promises; only a rejection of the pipeline itself is passed on.
-   * @throws UsageError INVALID_OPTIONS when no Result class is known that a duplicate could be given
+   * Called by the pipeline. Duplicates, invalid keys and store failures become Results, because the framework's `execute()`
+   * promises a Result. Only a rejection of the pipeline itself is passed on.
+   * @throws UsageError INVALID_OPTIONS if no Result class is known to build a duplicate's Result
    */
   async call<R>(task: TaskLike, options: object, next: () => Promise<R>): Promise<R> {
-    // The framework's Result type is opaque here: what comes back is its own Result, or one of the same class.
+    // R is the framework's Result type, unknown here: the value is its own Result, or one of the same class.
     return (await this.#call(task, options, next)) as R;
   }
 
@@ -143,7 +148,7 @@ export class IdempotencyMiddleware {
       if (answer.kind === 'ran' && answer.by === 'work' && live) return this.#ownResult(live);
       return this.#results.build(task, this.#replies.to(answer, task.context));
     } catch (error) {
-      // The framework's own rejection is not ours to hide.
+      // The framework's own rejection is passed on.
       if (live && 'thrown' in live && live.thrown === error) throw error;
       return this.#results.build(task, refusal(error));
     }
@@ -200,7 +205,7 @@ export class IdempotencyMiddleware {
     return this.#runtime.override(key, this.#recordPlace(taskClass, where), { kind: 'forget', force });
   }
 
-  /** Waits for running tasks and unrecorded results, 10 s at most, and closes the connections that it opened. */
+  /** Waits at most 10 s for running tasks and unrecorded results, then closes the connections that it opened. */
   async close(): Promise<void> {
     await this.#runtime.close();
     await this.#ownStore?.close?.();
@@ -241,7 +246,7 @@ function taskName(taskClass: object, given: string | undefined): string {
   if (typeof name === 'string' && (given !== undefined || name.length > 2)) return name;
   throw new UsageError(
     'INVALID_OPTIONS',
-    `the task class is named ${show(name)}, as if minified, so that tasks would share keys: give the option name`,
+    `the task class is named ${show(name)}, which looks minified: tasks with such names would share records: give the option name`,
   );
 }
 
@@ -255,17 +260,17 @@ async function reconciled(
   if (!isSavedResult(found)) {
     throw new UsageError(
       'INVALID_OPTIONS',
-      `the onAbandoned function answered ${show(found)}: it answers "run", or { status } of a result`,
+      `the onAbandoned function returned ${show(found)}: it must return "run", or a result with a status`,
     );
   }
   return found.status === 'failed' ? failureOutcome('final', found) : { kind: 'completed', value: found };
 }
 
-// One per URL and process, also where the ESM and the CommonJS build are both loaded.
+// One for each URL in the process, even if the ESM and the CommonJS build are both loaded.
 const SHARED = Symbol.for('twiceshy.middlewares.1');
 
 /**
- * The process's one middleware for a Redis URL.
+ * The middleware for a Redis URL. It is made once and shared in the process.
  * @param url default: `process.env.REDIS_URL`, else `redis://localhost:6379`
  */
 export function getIdempotencyMiddleware(url?: string): IdempotencyMiddleware {

@@ -6,7 +6,7 @@ import type { Runtime } from '../idempotency/runtime.js';
 import { applyChanges, fillGaps } from './context-changes.js';
 import { isSavedResult, type ContextLike, type SavedResult } from './contract.js';
 
-/** The reasons that the recipe gave, word for word, since people match on them. */
+/** The reasons of the plain recipe, word for word, because code may compare them. */
 const REASONS: Partial<Record<ErrorCode, string>> = {
   DUPLICATE_EXECUTION: 'Duplicate execution not allowed',
   IDEMPOTENCY_TIMEOUT: 'Timeout waiting for concurrent execution',
@@ -14,11 +14,11 @@ const REASONS: Partial<Record<ErrorCode, string>> = {
 };
 const SKIPPED_REASON = 'Duplicate execution prevented';
 
-/** What a task gets in the place of its own run: from the answers of the engine to the results of a task. */
+/** Turns answers of the engine into results for tasks that did not run themselves. */
 export class Replies {
   constructor(private readonly runtime: Runtime) {}
 
-  /** The result, and in the context what the run that it is of had changed there. */
+  /** The result for an answer. Applies to the context what the original run changed there. */
   to(answer: Answer<SavedResult>, context: ContextLike): SavedResult {
     switch (answer.kind) {
       case 'ran': {
@@ -50,7 +50,7 @@ export class Replies {
     }
     const error = new DuplicateError(
       'DUPLICATE_EXECUTION',
-      'this key was executed before, and onDuplicate is "fail"',
+      'a task with this key was executed before, and onDuplicate is "fail"',
     );
     return refusal(error, { originalStatus });
   }
@@ -58,7 +58,7 @@ export class Replies {
   #read(record: StoredRecord): SavedResult {
     const value = record.format === 'recipe' ? parseRecipe(record.payload) : this.runtime.decode(record);
     if (isSavedResult(value)) return value;
-    // A failure that could not be encoded in full was recorded as a plain error.
+    // A failure that could not be encoded completely was recorded as a plain error.
     if (record.status === 'FAILED') return refusal(value);
     return refusal(new UsageError('INVALID_KEY', 'the record under this key was not written by a task'));
   }
@@ -67,13 +67,13 @@ export class Replies {
     try {
       return this.#read(record).status;
     } catch {
-      // Recorded without its value: the status of the record is all there is.
+      // Recorded without its value: only the record's status is left.
       return record.status === 'COMPLETED' ? 'success' : 'failed';
     }
   }
 }
 
-/** A failed result for what was thrown. */
+/** A failed result for a thrown error. */
 export function refusal(error: unknown, more: Record<string, unknown> = {}): SavedResult {
   const message = error instanceof Error ? error.message : show(error);
   if (!isIdempotencyError(error)) return { status: 'failed', reason: message, metadata: more, cause: error };
