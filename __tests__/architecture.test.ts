@@ -113,7 +113,7 @@ describe('the rules bite', () => {
       'stores/a/store.ts',
       "import type { Redis } from 'ioredis'; import './b.js'; import '../shared/kept.js'",
     ],
-    ['http/a.ts', "import '../core/store.js'; import '../idempotency/adapter.js'"],
+    ['http/a.ts', "import '../core/store.js'; import '../idempotency/runtime.js'"],
     ['task/a.ts', "import '../default-store.js'"],
     ['http/a.ts', "import type {} from 'fastify'"],
     ['queue/a.ts', "import type { Job } from 'bullmq'; import './internal/delivery.js'"],

@@ -29,7 +29,7 @@ interface Setting {
   readonly keysInLogs?: 'plain' | 'hash';
 }
 
-const FACES: [string, (setting: Setting) => Promise<unknown>][] = [
+const ADAPTERS: [string, (setting: Setting) => Promise<unknown>][] = [
   ['run()', (setting) => createIdempotency({ ...setting, name: 'charge' }).run(KEY, unencodable)],
   [
     'run(), a remember that throws',
@@ -82,18 +82,18 @@ async function logOf(keysInLogs: 'plain' | 'hash' | undefined, call: (setting: S
 }
 
 describe('keysInLogs', () => {
-  test.each(FACES)('%s: plain, as a person must find the message', async (_, call) => {
+  test.each(ADAPTERS)('%s: plain, as a person must find the message', async (_, call) => {
     for (const mode of ['plain', undefined] as const)
       expect(await logOf(mode, call)).toEqual([expect.stringContaining(KEY)]);
   });
 
-  test.each(FACES)('%s: hash, in the text, the detail and the error of the detail', async (_, call) => {
+  test.each(ADAPTERS)('%s: hash, in the text, the detail and the error of the detail', async (_, call) => {
     const lines = await logOf('hash', call);
     expect(lines).toEqual([expect.stringContaining(HASHED)]);
     expect(lines.join()).not.toContain(KEY);
   });
 
-  test('a message that is given up is named by the code of its error: the text may hold the key', async () => {
+  test('a dropped message is named by the code of its error: the text may hold the key', async () => {
     const refused = (setting: Setting) =>
       idempotentConsumer({
         ...setting,

@@ -1,4 +1,4 @@
-/** The stores that are taken where none is given: the only file below the faces that imports stores. */
+/** The default stores. This is the only file below the adapters that imports stores. */
 import { invalid, show } from './core/check.js';
 import { isIdempotencyStore, isLeaseStore, type IdempotencyStore, type LeaseStore } from './core/store.js';
 import { warnThrough, type Logger } from './idempotency/logging.js';
@@ -6,20 +6,19 @@ import { KeyValueStore } from './stores/keyvalue/store.js';
 import { InMemoryStore } from './stores/memory/store.js';
 import { RedisStore } from './stores/redis/store.js';
 
-/** Where the records of a function are. A store of the simple shape takes no part in the type of the result. */
+/** The `store` option of functions: a LeaseStore, or a store with get, set, delete and clear. */
 export type AnyStore = LeaseStore | IdempotencyStore<unknown>;
 
-/** What `new RedisStore()` takes: a URL, an ioredis client, or options. */
+/** The argument of `new RedisStore()`: a URL, an ioredis client, or options. */
 export type RedisInput = ConstructorParameters<typeof RedisStore>[0];
 
-/** The store of tasks: Redis. */
+/** The default store of tasks. */
 export const defaultTaskStore = (redis: RedisInput): RedisStore => new RedisStore(redis);
 
-// One per process, also where the ESM and the CommonJS build are both loaded: two copies of the library must meet in the
-// same records.
+// One for the process, even if the ESM and the CommonJS build are both loaded: both must use the same records.
 const STORES = Symbol.for('twiceshy.stores.1');
 
-function storesOfProcess() {
+function processStores() {
   const holder = globalThis as {
     [STORES]?: { memory?: InMemoryStore; wrapped: WeakMap<object, LeaseStore> };
   };
@@ -27,21 +26,21 @@ function storesOfProcess() {
 }
 
 /**
- * The store of `idempotent()` and `makeIdempotent()` where none is given: one in memory, the same for the whole process.
- * Its expired records go as others are written; `startCleanup()` frees them by a timer too, `clear()` forgets everything,
- * as between tests, and `close()` ends the timer.
+ * The store that `idempotent()` and `makeIdempotent()` use by default: one in memory for the whole process. Expired records are
+ * removed when others are written. `startCleanup()` removes them by a timer too, and `close()` stops that timer. `clear()`
+ * forgets everything, for example between tests.
  */
 export function defaultStore(): InMemoryStore {
-  return (storesOfProcess().memory ??= new InMemoryStore());
+  return (processStores().memory ??= new InMemoryStore());
 }
 
 /**
- * The store that the option `store` of a function means: itself, a wrapper of it, or the process's own. Two calls with one
- * object have one store; what a wrapper has to say goes to the first logger that comes with it.
+ * The store for a function's option `store`: the store itself, a wrapper around a simple one, or the default store. The same
+ * object always gives the same wrapper, whose warnings go to the logger of the first call.
  * @throws UsageError INVALID_OPTIONS
  */
 export function storeFor(given: AnyStore | undefined, logger?: Logger): LeaseStore {
-  const stores = storesOfProcess();
+  const stores = processStores();
   if (given === undefined) return defaultStore();
   if (isLeaseStore(given)) return given;
   if (!isIdempotencyStore(given)) {

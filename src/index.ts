@@ -25,7 +25,13 @@ export type {
 } from './idempotency/api.js';
 export { currentAttempt } from './idempotency/current-attempt.js';
 export { contextKey, hashKey } from './keys/index.js';
-export type { ClassCodec, CodecOptions, Redact, RedactFacts } from './codec/index.js';
+export {
+  classCodec,
+  type ClassCodec,
+  type CodecOptions,
+  type Redact,
+  type RedactFacts,
+} from './codec/index.js';
 export { InMemoryStore, type InMemoryStoreOptions } from './stores/memory/store.js';
 export type { Attempt } from './core/attempt/attempt.js';
 export {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
-import { classCodec, createCodec, encodeFailure, type CodecOptions } from '../../src/codec/index.js';
+import { createCodec, encodeFailure, type CodecOptions } from '../../src/codec/index.js';
+import { classCodec } from '../../src/index.js';
 
 /** What clients such as got, axios and ky hang on their errors. */
 function providerError(): Error {

@@ -169,11 +169,11 @@ describe('helpers', () => {
   });
 });
 
-describe('every face takes it', () => {
+describe('every adapter takes it', () => {
   const store = () => new InMemoryStore();
   const admit = () => 2_500;
 
-  test('createIdempotency() and the function face', async () => {
+  test('createIdempotency() and the function adapter', async () => {
     const limited = { code: 'LIMITED', retryAfterMs: 2_500 };
     const one = createIdempotency({ store: store(), name: 'n', admit });
     expect(await errorOf(one.run('k', () => 1))).toMatchObject(limited);

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { adapterOf, type Idempotency } from '../../src/idempotency/idempotency.js';
+import { getRuntime, type Idempotency } from '../../src/idempotency/idempotency.js';
 import type { Attempt } from '../../src/core/attempt/attempt.js';
 import { isIdempotencyError } from '../../src/core/errors.js';
 import type { Answer, Outcome } from '../../src/core/outcome.js';
@@ -83,10 +83,10 @@ export class Callers {
     const call = `${config.id}/${++this.#calls}`;
     recorder.note({ is: 'invoke', key, call, probe });
     const own: { token?: string } = {};
-    const answer = await adapterOf(idempotency).answer<string>({
+    const answer = await getRuntime(idempotency).answer<string>({
       key,
       name: 'charge',
-      policy: adapterOf(idempotency).policy,
+      policy: getRuntime(idempotency).policy,
       onDuplicate: 'replay',
       onAbandoned: config.onAbandoned,
       signal: undefined,
@@ -153,7 +153,7 @@ export class Callers {
         return status === 'COMPLETED'
           ? {
               how: 'success',
-              value: String(adapterOf(this.idempotency).decode(answer.record)),
+              value: String(getRuntime(this.idempotency).decode(answer.record)),
               recorded: true,
               token,
             }

@@ -170,6 +170,6 @@ describe('Fastify 5', () => {
     const url = await listening(app);
     const got = await send(url, { key: 'k', headers: { 'content-type': 'text/csv' } });
     expect(got).toMatchObject({ status: 415, json: { code: 'IDEMPOTENCY_BODY_UNSUPPORTED' } });
-    expect(messages[0]).toMatch(/content type parser gave nothing.*fingerprint\(request\)/);
+    expect(messages[0]).toMatch(/content type parser returned nothing.*fingerprint\(request\)/);
   });
 });

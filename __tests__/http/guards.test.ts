@@ -283,7 +283,7 @@ test.each(['false', 'true', 1, 0, undefined, null, {}])(
     const handler = fetchIdempotency({ ...shared(), skip })(() => Response.json({ run: ++runs }));
     await expect(handler(post())).rejects.toMatchObject({
       code: 'INVALID_OPTIONS',
-      message: /skip\(\) answered/,
+      message: /skip\(\) returned/,
     });
     expect(runs).toBe(0);
   },
@@ -398,7 +398,7 @@ describe('hints for whoever writes the app, once', () => {
         json: { code: 'IDEMPOTENCY_SCOPE_MISSING' },
       });
     expect(warnings).toEqual([
-      expect.stringMatching(/scope\(\) named no caller of POST \/orders.*onRequest or preValidation/),
+      expect.stringMatching(/scope\(\) returned no caller for POST \/orders.*onRequest or preValidation/),
     ]);
   });
 
@@ -411,9 +411,7 @@ describe('hints for whoever writes the app, once', () => {
       app.post('/orders', { preHandler: checkPermission }, () => ({}));
       app.get('/orders', { preHandler: checkPermission }, () => ({}));
     });
-    expect(warnings).toEqual([
-      expect.stringMatching(/\/orders: checkPermission stands behind.*preValidation/),
-    ]);
+    expect(warnings).toEqual([expect.stringMatching(/\/orders: checkPermission runs after.*preValidation/)]);
   });
 
   test('Express: an authorization behind us, in the route or the app', async () => {
@@ -431,8 +429,8 @@ describe('hints for whoever writes the app, once', () => {
     });
     for (const path of ['/fine', '/orders', '/orders', '/app']) await send(url, { key: 'k', path });
     expect(warnings).toEqual([
-      expect.stringMatching(/\/orders: requireAuth stands behind.*before expressIdempotency/),
-      expect.stringMatching(/\/app: requireAuth stands behind/),
+      expect.stringMatching(/\/orders: requireAuth runs after.*before expressIdempotency/),
+      expect.stringMatching(/\/app: requireAuth runs after/),
     ]);
   });
 });

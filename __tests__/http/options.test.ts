@@ -18,7 +18,7 @@ describe('the options', () => {
     ['both', { idempotency: createIdempotency({ name: 'run', store }) }, /either store or idempotency/],
     ['a store of idempotency', { store: undefined, idempotency: store }, /createIdempotency\(\)/],
     ['an unknown name', { retention: '1h' }, /no option "retention"/],
-    ['GET', { methods: ['POST', 'get'] }, /GET changes nothing/],
+    ['GET', { methods: ['POST', 'get'] }, /GET is a safe method/],
     ['no method', { methods: [] }, /methods/],
     ['a header that is none', { header: 'a b' }, /header/],
     ['Set-Cookie', { replayHeaders: ['Set-Cookie'] }, /set-cookie.*never replayed/],
@@ -75,7 +75,7 @@ describe('where a record is', () => {
     expect([undefined, null, ''].map(checkScope)).toEqual([undefined, undefined, undefined]);
     expect([7, 'ann', 'x'.repeat(2_000)].map(checkScope)).toEqual(['7', 'ann', 'x'.repeat(2_000)]);
     for (const given of [{ id: 1 }, ['a'], true, NaN, 'user:undefined', 'null'])
-      expect(() => checkScope(given)).toThrow(/scope\(\) answered/);
+      expect(() => checkScope(given)).toThrow(/scope\(\) returned/);
   });
 });
 

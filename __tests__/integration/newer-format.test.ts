@@ -32,7 +32,7 @@ function storeOfTheFuture() {
   return { store, written };
 }
 
-describe('a record of format 3: every face says "upgrade", runs nothing, and leaves it alone', () => {
+describe('a record of format 3: every adapter says "upgrade", runs nothing, and leaves it alone', () => {
   const { store, written } = storeOfTheFuture();
   const logger = {};
   let runs = 0;

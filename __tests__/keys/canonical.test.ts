@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { canonicalize, hashKey } from '../../src/keys/index.js';
+import { canonicalize } from '../../src/keys/canonical.js';
+import { hashKey } from '../../src/keys/index.js';
 
 const shared = { x: 1 };
 const ofTime = (time: number) => new Date(time);

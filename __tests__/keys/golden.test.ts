@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
-import { composeNamespace, derivedKey, fingerprintOf, hashKey, storeKey } from '../../src/keys/index.js';
+import { composeNamespace, derivedKey, fingerprintPayload, hashKey, storeKey } from '../../src/keys/index.js';
 
 /**
  * What is frozen: records are found by their address and told apart by their digest, keys and fingerprints stand in stores, and
@@ -47,7 +47,7 @@ describe('golden vectors', () => {
   });
 
   test.each(golden.fingerprints)('the fingerprint of $payload', ({ payload, fingerprint }) => {
-    expect(fingerprintOf(revived(payload))).toBe(fingerprint);
+    expect(fingerprintPayload(revived(payload))).toBe(fingerprint);
   });
 
   test('derived keys do not depend on how a record is laid out: only the parts of the identity count', () => {

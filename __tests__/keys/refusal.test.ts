@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, test } from '@jest/globals';
-import { canonicalize, digestOf, fingerprintOf, hashKey, sha256Hex } from '../../src/keys/index.js';
+import { canonicalize } from '../../src/keys/canonical.js';
+import { fingerprintPayload, hashKey, sha256Hex, shortDigest } from '../../src/keys/index.js';
 
 class Customer {
   id = 1;
@@ -107,7 +108,7 @@ describe('G10: what has no dependable text is refused, by the name of its path',
 
   test('hashKey names the argument, a fingerprint names the payload', () => {
     expect(() => hashKey({ customer: { id: () => 1 } })).toThrow('values[0].customer.id is a function');
-    expect(() => fingerprintOf({ a: Symbol() })).toThrow(
+    expect(() => fingerprintPayload({ a: Symbol() })).toThrow(
       expect.objectContaining({
         code: 'INVALID_OPTIONS',
         message: expect.stringContaining('payload.a is a symbol'),
@@ -120,12 +121,12 @@ describe('G10: what has no dependable text is refused, by the name of its path',
     // As hex digits, more than the longest text.
     const long = new Uint8Array(64 * 1024 * 1024 + 1);
     for (const payload of [nested(501), wide, long, dag()]) {
-      const refused = caught(() => fingerprintOf({ payload }));
+      const refused = caught(() => fingerprintPayload({ payload }));
       expect(refused).toMatchObject({ name: 'UsageError', code: 'PAYLOAD_TOO_LARGE' });
       expect(refused.message.length).toBeLessThan(300);
       expect(caught(() => hashKey(payload))).toMatchObject({ code: 'INVALID_KEY' });
     }
-    expect(() => fingerprintOf(nested(499))).not.toThrow();
+    expect(() => fingerprintPayload(nested(499))).not.toThrow();
   }, 30_000);
 
   test('a key made of nothing is an error, never a constant', () => {
@@ -135,14 +136,14 @@ describe('G10: what has no dependable text is refused, by the name of its path',
 
 test('digests have their length and alphabet, and count the place of a missing part', () => {
   expect(hashKey('a')).toMatch(/^[0-9a-f]{32}$/);
-  expect(fingerprintOf({ a: 1 })).toMatch(/^[\w-]{22}$/);
-  expect(digestOf('a', undefined, 'b')).toMatch(/^[\w-]{6}$/);
+  expect(fingerprintPayload({ a: 1 })).toMatch(/^[\w-]{22}$/);
+  expect(shortDigest('a', undefined, 'b')).toMatch(/^[\w-]{6}$/);
   expect(
     new Set([
-      digestOf('a', undefined, 'b'),
-      digestOf('a', 'b'),
-      digestOf('a:b'),
-      digestOf('a', 'b', undefined),
+      shortDigest('a', undefined, 'b'),
+      shortDigest('a', 'b'),
+      shortDigest('a:b'),
+      shortDigest('a', 'b', undefined),
     ]).size,
   ).toBe(4);
   expect(sha256Hex('é')).toBe(createHash('sha256').update('é').digest('hex'));

@@ -146,7 +146,7 @@ export class Protocol {
   look(caller: CallerState, state: State): CallerState {
     const found = foundIn(this.steps, state);
     const record =
-      found && found.status !== 'TOMBSTONE' ? this.steps.recordOf(found, momentOf(state)) : undefined;
+      found && found.status !== 'TOMBSTONE' ? this.steps.storedRecord(found, momentOf(state)) : undefined;
     if (caller.phase === 'following') return this.#follow(caller, record);
     if (!record) return { ...caller, phase: 'ready' };
     return this.consider(caller, record);

@@ -5,7 +5,7 @@ import { KEY, type Command, type State } from './state.js';
 /** The real steps of a record; a mutation puts a broken one in the place of one of them. */
 export type Steps = Pick<
   typeof transitions,
-  'claim' | 'renew' | 'settle' | 'release' | 'override' | 'present' | 'recordOf'
+  'claim' | 'renew' | 'settle' | 'release' | 'override' | 'present' | 'storedRecord'
 >;
 export const REAL: Steps = transitions;
 

@@ -1,7 +1,7 @@
-/** Absence never widens: what was to keep callers apart and is missing is refused, in every face, and nothing is run. */
+/** Absence never widens: what was to keep callers apart and is missing is refused, in every adapter, and nothing is run. */
 import { describe, expect, test } from '@jest/globals';
 import { observe, type Seen } from './effects.js';
-import { FACES, isHttp, type Face } from './faces.js';
+import { ADAPTERS, isHttp, type Adapter } from './adapters.js';
 
 /** The ways in which a member can be there and be undefined. */
 const PRESENT: Readonly<Record<string, (name: string) => object>> = {
@@ -28,42 +28,42 @@ const codeOf = (name: string) => (name === 'key' ? 'INVALID_KEY' : 'INVALID_OPTI
 const hasRun = ({ runs, claimed }: Seen) => runs > 0 || claimed !== undefined;
 const among = (table: object = {}) => IDENTITY.filter((name) => name in table);
 /** As the plain recipe does it: `options.prefix ?? 'idempotency'`. */
-const isDefault = (face: Face, name: string) => name === 'prefix' && 'onDuplicate' in face.own;
+const isDefault = (adapter: Adapter, name: string) => name === 'prefix' && 'onDuplicate' in adapter.own;
 
-describe.each(Object.entries(FACES))('%s', (_, face) => {
-  const own = among(face.own).filter((name) => !isDefault(face, name));
-  const further = among(face.outer).filter((name) => !isDefault(face, name));
+describe.each(Object.entries(ADAPTERS))('%s', (_, adapter) => {
+  const own = among(adapter.own).filter((name) => !isDefault(adapter, name));
+  const further = among(adapter.outer).filter((name) => !isDefault(adapter, name));
 
   test.each(
     [...own.map((name) => ['inner', name]), ...further.map((name) => ['outer', name])].flatMap(
       ([where, name]) => Object.keys(PRESENT).map((way) => [where, name, way] as [string, string, string]),
     ),
   )('%s: %s is undefined, as %s', async (where, name, way) => {
-    const seen = await observe(face, { [where]: PRESENT[way]?.(name) });
+    const seen = await observe(adapter, { [where]: PRESENT[way]?.(name) });
     expect(seen).toMatchObject({ error: { code: codeOf(name) } });
     expect(seen.error?.message).toContain(name);
     expect(hasRun(seen)).toBe(false);
   });
 
-  const texts = own.filter((name) => takes(face, name, 'value'));
+  const texts = own.filter((name) => takes(adapter, name, 'value'));
   test.each(texts.flatMap((name) => [[name, null] as const, [name, ''] as const]))(
     '%s is %j',
     async (name, nothing) => {
-      const seen = await observe(face, { inner: { [name]: nothing } });
+      const seen = await observe(adapter, { inner: { [name]: nothing } });
       expect(seen).toMatchObject({ error: { code: codeOf(name) } });
       expect(hasRun(seen)).toBe(false);
     },
   );
 
-  const functions = own.filter((name) => name !== 'prefix' && takes(face, name, 'function'));
+  const functions = own.filter((name) => name !== 'prefix' && takes(adapter, name, 'function'));
   const answers = functions.flatMap((name) => NOTHING.map((nothing) => [name, nothing] as const));
   if (answers.length > 0) {
     test.each(answers)('the function %s gives %j', async (name, nothing) => {
       // Where `key` of HTTP gives nothing the header counts, so that there is none either.
-      const headers = isHttp(face) && name === 'key' ? { headers: {} } : {};
-      const seen = await observe(face, { inner: { [name]: () => nothing }, ...headers });
+      const headers = isHttp(adapter) && name === 'key' ? { headers: {} } : {};
+      const seen = await observe(adapter, { inner: { [name]: () => nothing }, ...headers });
       // A client alone can bring that about in HTTP, where it is an answer.
-      if (isHttp(face)) expect(seen.answer).toMatchObject({ status: name === 'scope' ? 403 : 400 });
+      if (isHttp(adapter)) expect(seen.answer).toMatchObject({ status: name === 'scope' ? 403 : 400 });
       else expect(seen).toMatchObject({ error: { code: codeOf(name) } });
       expect(hasRun(seen)).toBe(false);
     });
@@ -72,12 +72,12 @@ describe.each(Object.entries(FACES))('%s', (_, face) => {
 
 test('a task takes an undefined prefix, as the plain recipe does', async () => {
   for (const where of ['inner', 'outer']) {
-    const seen = await observe(FACES['a task'] as Face, { [where]: { prefix: undefined } });
+    const seen = await observe(ADAPTERS['a task'] as Adapter, { [where]: { prefix: undefined } });
     expect(seen.place?.address).toBe('idempotency:Pay:k');
   }
 });
 
-function takes({ form }: Face, name: string, what: 'value' | 'function'): boolean {
+function takes({ form }: Adapter, name: string, what: 'value' | 'function'): boolean {
   if (name === 'prefix') return what === 'value';
   if (name === 'host') return what === 'function';
   const of = form[name === 'fingerprint' ? 'payload' : (name as keyof typeof form)];

@@ -6,7 +6,7 @@ import type { ClaimRequest, LeaseStore, Settlement } from '../../src/core/store.
 import { createIdempotency } from '../../src/index.js';
 import { Result } from '../../src/pipeline/index.js';
 import type { StoreKey } from '../../src/core/record.js';
-import { newStore, type Call, type Face } from './faces.js';
+import { newStore, type Call, type Adapter } from './adapters.js';
 
 /** What a call came to, as its caller, the engine, the store and the work saw it. */
 export interface Seen {
@@ -30,13 +30,13 @@ export interface Means {
 }
 type Pair = readonly [unknown, unknown];
 export interface Effect {
-  readonly values: (face: Face, means: Means) => Pair;
+  readonly values: (adapter: Adapter, means: Means) => Pair;
   /** Of the option further out, where the two are combined, and are not of one kind. */
   readonly outerValues?: Effect['values'];
   /** What is different under the two values. */
   readonly see: (seen: Seen) => unknown;
   /** Beside it, so that something can be seen. */
-  readonly also?: (face: Face) => object;
+  readonly also?: (adapter: Adapter) => object;
   readonly work?: () => unknown;
   readonly headers?: Record<string, string>;
   readonly times?: number;
@@ -61,7 +61,7 @@ const policy = (name: keyof Operation<unknown>['policy'], ...values: Pair): Effe
   see: ({ asked }) => asked?.policy[name],
 });
 const byForm =
-  (option: keyof Face['form'], a: unknown, b: unknown): Effect['values'] =>
+  (option: keyof Adapter['form'], a: unknown, b: unknown): Effect['values'] =>
   ({ form }) =>
     form[option] === 'value' ? [a, b] : [() => a, () => b];
 const functions =
@@ -74,7 +74,7 @@ const LIVE = new AbortController().signal;
 class ResultA extends Result {}
 class ResultB extends Result {}
 
-/** A new option of any face without a line here fails the table test. */
+/** A new option of any adapter without a line here fails the table test. */
 export const EFFECTS: Readonly<Record<string, Effect>> = {
   ttl: policy('ttlMs', '20h', '21h'),
   lease: policy('leaseMs', '7s', '8s'),
@@ -131,8 +131,8 @@ export const EFFECTS: Readonly<Record<string, Effect>> = {
   },
   logger: {
     values: loggers,
-    // Looks like the other unit, of which every face warns.
-    also: (face) => ({ ttl: suspiciousTtl(face) }),
+    // Looks like the other unit, of which every adapter warns.
+    also: (adapter) => ({ ttl: suspiciousTtl(adapter) }),
     see: told,
   },
   execute: { values: functions(), see: told },
@@ -181,15 +181,15 @@ export const EFFECTS: Readonly<Record<string, Effect>> = {
 };
 
 /** A ttl that was probably meant in the other unit. */
-export const suspiciousTtl = (face: Face): number => ('onDuplicate' in face.own ? 3_600_000 : 3_600);
+export const suspiciousTtl = (adapter: Adapter): number => ('onDuplicate' in adapter.own ? 3_600_000 : 3_600);
 
 /** Where an option can't be seen, and why. */
 export const UNSEEN: Readonly<Record<string, string>> = {
-  'every face: keysInLogs': 'what loggers are told: logging.test.ts, and inheritance.test.ts',
+  'every adapter: keysInLogs': 'what loggers are told: logging.test.ts, and inheritance.test.ts',
   'a task: redis': 'it connects to a server: task/setup.test.ts',
   'idempotentProcessor(): retryDelay': 'the job goes by its own backoff',
   'consumeIdempotently(): retryDelay': 'how long a message is held back: more/amqp.test.ts',
-  ...ofFaces(['expressIdempotency()', 'fastifyIdempotency()', 'a route of Fastify'], {
+  ...ofAdapters(['expressIdempotency()', 'fastifyIdempotency()', 'a route of Fastify'], {
     lateAnswer: 'it takes an answer in the place of the handler: http/outside-answers.test.ts',
     maxRequestBytes: 'their parsers have limits of their own',
   }),
@@ -197,7 +197,7 @@ export const UNSEEN: Readonly<Record<string, string>> = {
   'sqsBatchHandler(): retryDelay': 'SQS decides when a message comes again',
 };
 
-function ofFaces(labels: readonly string[], reasons: Record<string, string>): Record<string, string> {
+function ofAdapters(labels: readonly string[], reasons: Record<string, string>): Record<string, string> {
   return Object.fromEntries(
     labels.flatMap((label) => Object.entries(reasons).map(([name, why]) => [`${label}: ${name}`, why])),
   );
@@ -205,7 +205,7 @@ function ofFaces(labels: readonly string[], reasons: Record<string, string>): Re
 
 /** Makes a call, and looks at it. */
 export async function observe(
-  face: Face,
+  adapter: Adapter,
   given: Partial<Omit<Call, 'work'>> & Pick<Effect, 'work'>,
   told: string[] = [],
 ): Promise<Seen> {
@@ -216,7 +216,7 @@ export async function observe(
   let answer: unknown;
   let error: Seen['error'];
   try {
-    answer = await face.ask({
+    answer = await adapter.ask({
       ...{ outer: {}, inner: {}, isAlone: false, times: 1, headers: { 'idempotency-key': '"k"' } },
       ...given,
       store: watched.store,

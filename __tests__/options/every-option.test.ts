@@ -1,30 +1,36 @@
-/** Every option of every face: what was set further out is inherited, overridden or refused; nothing that is given is dropped. */
+/** Every option of every adapter: what was set further out is inherited, overridden or refused; nothing that is given is dropped. */
 import { describe, expect, test } from '@jest/globals';
 import { isIdempotencyError } from '../../src/core/errors.js';
 import { ABORTED, EFFECTS, meansOf, observe, UNSEEN, type Effect, type Seen } from './effects.js';
-import { FACES, type Call, type Face } from './faces.js';
+import { ADAPTERS, type Call, type Adapter } from './adapters.js';
 
 /** What the work fails with, and what an aborted caller gets. */
 const EXPECTED = ['declined', (ABORTED.reason as Error).message];
 type Value = 'a' | 'b' | undefined;
 
-/** What is seen where the option has one of its two values further out, in the face, in both, or nowhere. */
-async function seeing(face: Face, name: string, outer: Value, inner: Value, isAlone = false): Promise<Seen> {
+/** What is seen where the option has one of its two values further out, in the adapter, in both, or nowhere. */
+async function seeing(
+  adapter: Adapter,
+  name: string,
+  outer: Value,
+  inner: Value,
+  isAlone = false,
+): Promise<Seen> {
   const effect = effectOf(name);
   const told: string[] = [];
   const means = meansOf(told);
   const valueOf = (from: Effect['values'], value: Value) =>
-    value === undefined ? {} : { [name]: from(face, means)[value === 'a' ? 0 : 1] };
+    value === undefined ? {} : { [name]: from(adapter, means)[value === 'a' ? 0 : 1] };
   const { headers, times, work, also } = effect;
-  const outerValues = (face.inheritance[name] === 'combined' && effect.outerValues) || effect.values;
+  const outerValues = (adapter.inheritance[name] === 'combined' && effect.outerValues) || effect.values;
   const given: Partial<Omit<Call, 'work'>> = {
     outer: valueOf(outerValues, outer),
-    inner: { ...also?.(face), ...valueOf(effect.values, inner) },
+    inner: { ...also?.(adapter), ...valueOf(effect.values, inner) },
     ...(headers && { headers }),
     ...(times && { times }),
     isAlone,
   };
-  const seen = await observe(face, { ...given, ...(work && { work }) }, told);
+  const seen = await observe(adapter, { ...given, ...(work && { work }) }, told);
   // A mistake of the test's own would look like an option that is dropped.
   if (seen.error && !isIdempotencyError(seen.error) && !EXPECTED.includes(seen.error.message))
     throw seen.error;
@@ -39,12 +45,12 @@ function effectOf(name: string): Effect {
   );
 }
 
-describe.each(Object.entries(FACES))('%s', (label, face) => {
-  const { own, outer = {}, inheritance } = face;
-  const isSeen = (name: string) => !(`${label}: ${name}` in UNSEEN || `every face: ${name}` in UNSEEN);
+describe.each(Object.entries(ADAPTERS))('%s', (label, adapter) => {
+  const { own, outer = {}, inheritance } = adapter;
+  const isSeen = (name: string) => !(`${label}: ${name}` in UNSEEN || `every adapter: ${name}` in UNSEEN);
   const see = (name: string, seen: Seen) => effectOf(name).see(seen);
   const look = async (name: string, ...values: [Value, Value, boolean?]) =>
-    see(name, await seeing(face, name, ...values));
+    see(name, await seeing(adapter, name, ...values));
 
   const further = Object.keys(outer).filter(isSeen);
   if (further.length === 0) return ownOptions();
@@ -65,7 +71,7 @@ describe.each(Object.entries(FACES))('%s', (label, face) => {
         return;
       case 'kept': {
         expect(a).not.toEqual(b);
-        const beside = await seeing(face, name, 'a', 'b');
+        const beside = await seeing(adapter, name, 'a', 'b');
         expect(beside).toMatchObject({ error: { code: 'INVALID_OPTIONS' }, runs: 0, claimed: undefined });
         expect(beside.error?.message).toContain(name);
         return;
@@ -75,7 +81,7 @@ describe.each(Object.entries(FACES))('%s', (label, face) => {
         expect(await look(name, 'a', 'b')).not.toEqual(a);
         return;
       case 'refused': {
-        const refusal = await seeing(face, name, 'a', undefined);
+        const refusal = await seeing(adapter, name, 'a', undefined);
         expect(refusal).toMatchObject({ error: { code: 'INVALID_OPTIONS' }, runs: 0, claimed: undefined });
         expect(refusal.error?.message).toContain(`the ${name} of its idempotency`);
         expect(await look(name, 'a', 'b')).toEqual(await look(name, 'b', 'b'));
@@ -100,7 +106,7 @@ describe.each(Object.entries(FACES))('%s', (label, face) => {
 test('what can not be seen is said of options that there are', () => {
   for (const line of Object.keys(UNSEEN)) {
     const [label, name] = line.split(': ') as [string, string];
-    const face = FACES[label === 'every face' ? 'run()' : label];
-    expect({ ...face?.own, ...face?.outer }).toHaveProperty([name]);
+    const adapter = ADAPTERS[label === 'every adapter' ? 'run()' : label];
+    expect({ ...adapter?.own, ...adapter?.outer }).toHaveProperty([name]);
   }
 });

@@ -92,14 +92,14 @@ describe('what is stored', () => {
     await transactions.run(key, () => 1, { name: 't' });
     const scope = createHmac('sha256', pepper).update('acme').digest('hex').slice(0, 32);
     expect(addresses).toEqual(['n', 'POST /orders', 'q', 't'].map((n) => `idempotency:${scope}:${n}:${key}`));
-    // The redact of the instance is of no help, of which each face warns.
+    // The redact of the instance is of no help, of which each adapter warns.
     expect(lines).toEqual(
       addresses.map(() => expect.stringMatching(/without (its value|the value).*redact/)),
     );
     expect(lines.join()).not.toContain(key);
   });
 
-  test("consumers name a message that is given up by the instance's keysInLogs, unless they have their own", async () => {
+  test("consumers name a dropped message by the instance's keysInLogs, unless they have their own", async () => {
     const drop = async (own: object) => {
       const lines: string[] = [];
       const logger = { warn: (message: string) => void lines.push(message) };

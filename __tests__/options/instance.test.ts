@@ -5,40 +5,47 @@ import { idempotentConsumer } from '../../src/queue/consumer.js';
 import { FaultyStore } from '../../src/testing/index.js';
 import { errorOf } from '../support/deferred.js';
 import { observe, suspiciousTtl } from './effects.js';
-import { FACES } from './faces.js';
+import { ADAPTERS } from './adapters.js';
 
 const store = new InMemoryStore();
 
-describe.each(Object.entries(FACES))('%s', (label, face) => {
+describe.each(Object.entries(ADAPTERS))('%s', (label, adapter) => {
   test('requireScope of the store refuses a run without a scope, and FaultyStore has that of its store', async () => {
     const strict = new FaultyStore(new InMemoryStore({ requireScope: true }));
-    const seen = await observe(face, { store: strict });
+    const seen = await observe(adapter, { store: strict });
     expect(seen).toMatchObject({ error: { code: 'INVALID_OPTIONS' }, runs: 0, claimed: undefined });
-    const scope = face.form.scope === 'function' ? () => 's' : 's';
+    const scope = adapter.form.scope === 'function' ? () => 's' : 's';
     // A plugin that nobody could call is refused when it is registered.
     const where = label === 'a route of Fastify' ? 'outer' : 'inner';
-    expect(await observe(face, { store: strict, [where]: { scope } })).toMatchObject({
+    expect(await observe(adapter, { store: strict, [where]: { scope } })).toMatchObject({
       error: undefined,
       runs: 1,
     });
   });
 
   test('a scope that is a number is refused, but for safe integers that HTTP gives', async () => {
-    for (const number of [7.5, NaN, Infinity, 2 ** 53, 10n, ...(face.form.scope === 'function' ? [] : [7])]) {
-      const scope = face.form.scope === 'value' ? number : () => number;
-      const seen = await observe(face, { inner: { scope } });
+    for (const number of [
+      7.5,
+      NaN,
+      Infinity,
+      2 ** 53,
+      10n,
+      ...(adapter.form.scope === 'function' ? [] : [7]),
+    ]) {
+      const scope = adapter.form.scope === 'value' ? number : () => number;
+      const seen = await observe(adapter, { inner: { scope } });
       expect(seen).toMatchObject({ error: { code: 'INVALID_OPTIONS' }, runs: 0, claimed: undefined });
     }
   });
 
   test('a ttl that looks like the other unit is warned of once, not per call', async () => {
-    const [least] = [suspiciousTtl(face)];
+    const [least] = [suspiciousTtl(adapter)];
     for (const ttl of least === 3_600_000 ? [least] : [least, 86_400, 59_999]) {
       const told: string[] = [];
       const logger = { warn: (message: string) => void told.push(message) };
-      const own = 'logger' in face.own ? { logger } : {};
-      const outer = 'logger' in face.own ? {} : { logger };
-      await observe(face, { outer, inner: { ttl, ...own }, isAlone: true, times: 3 });
+      const own = 'logger' in adapter.own ? { logger } : {};
+      const outer = 'logger' in adapter.own ? {} : { logger };
+      await observe(adapter, { outer, inner: { ttl, ...own }, isAlone: true, times: 3 });
       expect(told.filter((message) => message.includes('were probably meant'))).toHaveLength(1);
     }
   });

@@ -1,15 +1,15 @@
-/** What other code put on Object.prototype is no option: it would change, or switch off, the protection of every face. */
+/** What other code put on Object.prototype is no option: it would change, or switch off, the protection of every adapter. */
 import { describe, expect, test } from '@jest/globals';
 import { fetchIdempotency } from '../../src/http/fetch.js';
 import { InMemoryStore } from '../../src/index.js';
 import { observe } from './effects.js';
-import { FACES, newStore } from './faces.js';
+import { ADAPTERS, newStore } from './adapters.js';
 import { optionTables } from './tables.js';
 import { WRONG } from './wrong.js';
 
 const everyObject = Object.prototype as unknown as Record<string, unknown>;
 
-/** Where the servers, or what asks the faces here, read a member of that name themselves. */
+/** Where the servers, or what calls the adapters here, read a member of that name themselves. */
 const NOT_OURS: readonly (readonly [RegExp, readonly string[]])[] = [
   [/express|fastify/i, ['headers', 'logger', 'methods', 'route', 'signal', 'prefix', 'handler', 'store']],
   [/express|fastify|fetch/i, ['idempotency', 'problem', 'host']],
@@ -25,14 +25,14 @@ async function whilePolluted<T>(members: Record<string, unknown>, run: () => Pro
   }
 }
 
-describe.each(Object.entries(FACES))('%s', (label, face) => {
-  const names = Object.keys({ ...face.own, ...face.outer }).filter(
-    (name) => !NOT_OURS.some(([faces, left]) => faces.test(label) && left.includes(name)),
+describe.each(Object.entries(ADAPTERS))('%s', (label, adapter) => {
+  const names = Object.keys({ ...adapter.own, ...adapter.outer }).filter(
+    (name) => !NOT_OURS.some(([adapters, left]) => adapters.test(label) && left.includes(name)),
   );
 
   test.each(names)('a %s of every object is none of its options', async (name) => {
     const [wrong] = WRONG[name]?.length ? WRONG[name] : [Symbol('wrong')];
-    const seen = await whilePolluted({ [name]: wrong }, () => observe(face, { store: newStore() }));
+    const seen = await whilePolluted({ [name]: wrong }, () => observe(adapter, { store: newStore() }));
     expect({ error: seen.error, runs: seen.runs }).toEqual({ error: undefined, runs: 1 });
     expect(seen.claimed).toBeDefined();
   });

@@ -1,4 +1,4 @@
-/** What an option can't be is refused by name, with what to give, in every face and store; and nothing is run. */
+/** What an option can't be is refused by name, with what to give, in every adapter and store; and nothing is run. */
 import { describe, expect, test } from '@jest/globals';
 import { UsageError } from '../../src/core/errors.js';
 import { InMemoryStore } from '../../src/index.js';
@@ -8,7 +8,7 @@ import { PostgresStore } from '../../src/stores/postgres/store.js';
 import { RedisStore } from '../../src/stores/redis/store.js';
 import { checkOptions } from '../../src/testing/options.js';
 import { observe, type Seen } from './effects.js';
-import { FACES, isHttp, type Face } from './faces.js';
+import { ADAPTERS, isHttp, type Adapter } from './adapters.js';
 import { optionTables } from './tables.js';
 import { NO_TEXT, WRONG } from './wrong.js';
 
@@ -17,8 +17,8 @@ function valuesOf(name: string): readonly unknown[] {
   if (values) return values;
   throw new Error(`the option ${name} has no line in wrong.ts: say what it refuses`);
 }
-/** What is wrong in this face besides: a text where it takes a function, a function where it takes a value. */
-function alsoWrong({ form }: Face, name: string): readonly unknown[] {
+/** What is wrong in this adapter besides: a text where it takes a function, a function where it takes a value. */
+function alsoWrong({ form }: Adapter, name: string): readonly unknown[] {
   if (name !== 'key' && name !== 'scope' && name !== 'payload') return [];
   if (form[name] === 'function') return ['text', 1, {}, true];
   return form[name] === 'value' && name !== 'payload' ? [() => 'text'] : [];
@@ -39,18 +39,18 @@ const thrower = (name: string) =>
   });
 const UNKNOWN = { retention: '1h' };
 
-describe.each(Object.entries(FACES))('%s', (_, face) => {
+describe.each(Object.entries(ADAPTERS))('%s', (_, adapter) => {
   const places = (['inner', 'outer'] as const).flatMap((where) => {
-    const table = (where === 'inner' ? face.own : face.outer) ?? {};
+    const table = (where === 'inner' ? adapter.own : adapter.outer) ?? {};
     return Object.keys(table).map((name) => [where, name] as const);
   });
 
   test.each(places)('%s: a wrong %s is refused', async (where, name) => {
     // Tasks take what the plain recipe's `??` takes.
-    const isRecipe = name === 'prefix' && 'onDuplicate' in face.own;
-    // Where a face has its own name, that of the instance stands in no address.
+    const isRecipe = name === 'prefix' && 'onDuplicate' in adapter.own;
+    // Where an adapter has its own name, that of the instance stands in no address.
     const known = where === 'outer' && name === 'name' ? NO_TEXT : valuesOf(name);
-    const values = [...known, ...(where === 'inner' ? alsoWrong(face, name) : [])];
+    const values = [...known, ...(where === 'inner' ? alsoWrong(adapter, name) : [])];
     for (const value of values.filter((each) => !(isRecipe && each === null))) {
       // Where several are given, one of them is too many.
       const isAlone =
@@ -60,26 +60,26 @@ describe.each(Object.entries(FACES))('%s', (_, face) => {
           name === 'logger' ||
           name === 'keysInLogs' ||
           name === 'admit');
-      refusal(name, await observe(face, { [where]: { [name]: value }, isAlone }));
+      refusal(name, await observe(adapter, { [where]: { [name]: value }, isAlone }));
     }
   });
 
   test.each(places)('%s: a getter of %s that throws is refused', async (where, name) => {
-    const seen = await observe(face, { [where]: thrower(name) });
+    const seen = await observe(adapter, { [where]: thrower(name) });
     refusal(name, seen);
     expect(seen.error?.message).toContain('no session');
   });
 
   test('an unknown name is refused', async () => {
-    refusal('retention', await observe(face, { inner: { ...UNKNOWN } }));
-    if (face.outer) refusal('retention', await observe(face, { outer: { ...UNKNOWN } }));
+    refusal('retention', await observe(adapter, { inner: { ...UNKNOWN } }));
+    if (adapter.outer) refusal('retention', await observe(adapter, { outer: { ...UNKNOWN } }));
   });
 });
 
 test('HTTP: a scope or a fingerprint that means nobody is refused before anything runs', async () => {
-  for (const face of Object.values(FACES).filter(isHttp)) {
+  for (const adapter of Object.values(ADAPTERS).filter(isHttp)) {
     for (const scope of [NaN, 1.5, 2 ** 53, Infinity, {}, 'user:undefined'])
-      refusal('scope', await observe(face, { inner: { scope: () => scope } }));
+      refusal('scope', await observe(adapter, { inner: { scope: () => scope } }));
   }
 });
 
@@ -103,9 +103,9 @@ const MAKERS: Readonly<Record<string, (options: object) => unknown>> = {
 };
 const STORE_TABLES = Object.entries(optionTables).filter(([label]) => label in MAKERS);
 
-test('every table is that of a face or of a maker', () => {
+test('every table is that of an adapter or of a maker', () => {
   const tables = new Set<object>(
-    Object.values(FACES).flatMap(({ own, outer }) => (outer ? [own, outer] : [own])),
+    Object.values(ADAPTERS).flatMap(({ own, outer }) => (outer ? [own, outer] : [own])),
   );
   for (const [label, table] of Object.entries(optionTables))
     expect([label, tables.has(table) || label in MAKERS]).toEqual([label, true]);

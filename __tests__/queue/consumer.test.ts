@@ -151,10 +151,10 @@ describe('idempotentConsumer', () => {
     });
     await consume({ id: 'the-id-I-need' });
     await consume({ id: 'the-id-I-need' });
-    const given = warnings.filter(([text]) => text.includes('given up'));
+    const given = warnings.filter(([text]) => text.includes('is dropped'));
     expect(given.length).toBeGreaterThan(0);
     for (const [text, detail] of given) {
-      expect(text).toMatch(/the message "the-id-I-need" of "orders" is given up/);
+      expect(text).toMatch(/the message "the-id-I-need" of "orders" is dropped/);
       expect(detail).toMatchObject({ name: 'orders', key: 'the-id-I-need', error: expect.any(Error) });
     }
   });
@@ -249,7 +249,7 @@ describe('idempotentConsumer', () => {
   });
 
   test.each<[object, RegExp]>([
-    [{ store: undefined }, /needs store, or idempotency/],
+    [{ store: undefined }, /needs store or idempotency/],
     [{ store: {} }, /store is .*claim/],
     [
       {
@@ -258,7 +258,7 @@ describe('idempotentConsumer', () => {
       },
       /not both/,
     ],
-    [{ idempotency: {} }, /give what createIdempotency\(\) made/],
+    [{ idempotency: {} }, /give what createIdempotency\(\) returned/],
     [{ key: 'm' }, /key is "m": give a function of the message/],
     [{ handler: undefined }, /handler is undefined/],
     [{ onDrop: 1 }, /onDrop is 1/],

@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import { ERROR_CODES, OutcomeError, StoreError, type ErrorCode } from '../../src/core/errors.js';
 import type { Answer } from '../../src/core/outcome.js';
 import type { StoredRecord } from '../../src/core/record.js';
-import { deliveryOf, type Terms } from '../../src/queue/internal/delivery.js';
+import { toDelivery, type Terms } from '../../src/queue/internal/delivery.js';
 
 const TERMS: Terms = {
   leaseMs: 20_000,
@@ -43,7 +43,7 @@ describe('the table from answers to deliveries', () => {
     ['it is in progress', record('IN_PROGRESS'), { action: 'retry', failed: false, delayMs: 20_000 }],
     ['its signal was aborted', { kind: 'left', reason: error }, retry({ failed: false })],
   ])('%s', (_, answer, delivery) => {
-    expect(deliveryOf(answer, TERMS)).toMatchObject(delivery);
+    expect(toDelivery(answer, TERMS)).toMatchObject(delivery);
   });
 
   const REFUSALS: Record<ErrorCode, object> = {
@@ -64,12 +64,12 @@ describe('the table from answers to deliveries', () => {
   };
   test.each(Object.keys(ERROR_CODES) as ErrorCode[])('refused with %s', (code) => {
     const refusal = new StoreError(code as 'STORE_UNAVAILABLE', 'refused');
-    expect(deliveryOf({ kind: 'refused', error: refusal }, TERMS)).toMatchObject(REFUSALS[code]);
+    expect(toDelivery({ kind: 'refused', error: refusal }, TERMS)).toMatchObject(REFUSALS[code]);
   });
 
   test('each failure waits twice as long, up to a minute, and the last one drops it', () => {
     const delayOf = (attempt: number) => {
-      const delivery = deliveryOf(ran({ kind: 'failed', error, final: false }, true, attempt), TERMS);
+      const delivery = toDelivery(ran({ kind: 'failed', error, final: false }, true, attempt), TERMS);
       return delivery.action === 'retry' ? delivery.delayMs : delivery.action;
     };
     expect([1, 2, 3, 6, 7, 9, 10].map(delayOf)).toEqual([
@@ -92,7 +92,7 @@ describe('the table from answers to deliveries', () => {
       },
     };
     const done = { action: 'ack', replayed: true, result: undefined };
-    expect(deliveryOf(record('COMPLETED'), terms)).toEqual(done);
-    expect(deliveryOf(record('FAILED'), terms)).toEqual({ action: 'drop', error: unreadable });
+    expect(toDelivery(record('COMPLETED'), terms)).toEqual(done);
+    expect(toDelivery(record('FAILED'), terms)).toEqual({ action: 'drop', error: unreadable });
   });
 });

@@ -115,7 +115,7 @@ describe('sqsBatchHandler', () => {
     expect(await handle(batch(grouped('bad'), grouped('a')))).toEqual(failures('bad'));
   });
 
-  test('what is given up is reported, so that the redrive policy moves it, and onDrop is told', async () => {
+  test('a dropped message is reported, so that the redrive policy moves it, and onDrop is called', async () => {
     const dropped: string[] = [];
     const { handle, ran } = handler({ remember: 'all', onDrop: ({ body }) => dropped.push(body) });
     expect(await handle(batch(record('bad')))).toEqual(failures('bad'));
@@ -123,7 +123,7 @@ describe('sqsBatchHandler', () => {
     expect([ran, dropped]).toEqual([['bad'], ['bad', 'bad']]);
   });
 
-  test('KEY_REUSED: another body under a deduplication id that was used is given up, not deleted unseen', async () => {
+  test('KEY_REUSED: another body under a deduplication id that was used is dropped, not deleted unseen', async () => {
     const errors: unknown[] = [];
     const { handle, ran } = handler({ onDrop: (_, error) => errors.push(error) });
     const reused = (messageId: string, body: string) => ({ ...inGroup('g', 'pay'), messageId, body });

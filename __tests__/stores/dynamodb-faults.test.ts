@@ -171,7 +171,7 @@ describe('what DynamoDB refuses', () => {
   test.each([
     [400, 'ProvisionedThroughputExceededException', true, 'on-demand'],
     [400, 'ThrottlingException', true, 'on-demand'],
-    [500, 'InternalServerError', true, 'fault of its own'],
+    [500, 'InternalServerError', true, 'internal error'],
     [503, 'SomethingNew', true, 'SomethingNew'],
     [400, 'AccessDeniedException', false, 'dynamodb:GetItem, PutItem and UpdateItem'],
     [400, 'ExpiredTokenException', false, 'credentials'],

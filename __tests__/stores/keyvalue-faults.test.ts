@@ -53,7 +53,7 @@ describe('a connection that breaks', () => {
       const act = OPERATIONS[operation]!;
       await expect(act(bench, lease)).rejects.toMatchObject({
         ...{ code: 'STORE_UNAVAILABLE', transient: true, cause: { code: 'ECONNRESET' } },
-        message: expect.stringContaining('sent again safely'),
+        message: expect.stringContaining('safe to repeat the call'),
       });
       await act(bench, lease);
       const found = await bench.read();
@@ -145,7 +145,7 @@ describe('a record that is none', () => {
     const bench = over({ get: () => null, set: () => undefined, ...OTHERS });
     await expect(bench.claim()).rejects.toMatchObject({
       code: 'STORE_UNAVAILABLE',
-      message: expect.stringContaining('gives nothing right after set()'),
+      message: expect.stringContaining('returned nothing right after set()'),
     });
   });
 });

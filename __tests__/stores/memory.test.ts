@@ -195,7 +195,7 @@ describe('with evict', () => {
     expect(desk.evicted).toEqual(['settled']);
     const refusal = await errorOf(desk.claim('too-many'));
     expect(refusal).toMatchObject(FULL);
-    expect(refusal.message).toMatch(/none of them is settled, so none may give way.*raise maxEntries/);
+    expect(refusal.message).toMatch(/none of them is settled, so none may be evicted.*raise maxEntries/);
     expect(await desk.claim('half-done', { replacing: halfDone.token })).toMatchObject({
       steps: [{ name: 'charge' }],
     });
@@ -300,7 +300,7 @@ describe('bad input', () => {
     [{ maxEntries: NaN }, /maxEntries is NaN/],
     [{ maxEntries: '5' }, /maxEntries is "5"/],
     [{ maxEntries: 5, evict: 'yes' }, /evict is "yes".*true or false/],
-    [{ evict: true }, /maxEntries.*give both/],
+    [{ evict: true }, /needs maxEntries or maxEntriesPerScope/],
     [{ maxEntries: 5, onEvict: () => undefined }, /onEvict.*give both/],
     [{ maxEntries: 5, evict: true, onEvict: 'log' }, /onEvict is "log".*a function/],
     [null, /takes an options object/],

@@ -42,7 +42,7 @@ export class TableStore implements LeaseStore {
   }
   async read(key: StoreKey): Promise<StoredRecord | undefined> {
     const found = this.find(key);
-    return found && found.status !== 'TOMBSTONE' ? transitions.recordOf(found, this.moment()) : undefined;
+    return found && found.status !== 'TOMBSTONE' ? transitions.storedRecord(found, this.moment()) : undefined;
   }
   async override(key: StoreKey, replacement: Replacement): Promise<'done' | 'absent' | 'live'> {
     return this.tell(key, transitions.override(this.find(key), key, replacement, this.moment()));

@@ -1,4 +1,4 @@
-/** The function face as TypeScript users meet it: compiled, never run. */
+/** The function adapter as TypeScript users meet it: compiled, never run. */
 import {
   ConcurrentBehavior,
   hashKey,

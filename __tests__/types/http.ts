@@ -1,4 +1,4 @@
-/** The HTTP faces as TypeScript users meet them: compiled, never run. */
+/** The HTTP adapters as TypeScript users meet them: compiled, never run. */
 import express, { type Request as ExpressRequest } from 'express';
 import Fastify, { type FastifyRequest } from 'fastify';
 import { Hono, type Context } from 'hono';
@@ -136,7 +136,7 @@ export function onFetch(): void {
 
 typed<RecordPlace>()(recordPlace({ method: 'POST', route: '/orders', scope: 7 }));
 
-// What `ttlOf` is told has a name in every face, so that the function can stand apart from the options.
+// What `ttlOf` is told has a name in every adapter, so that the function can stand apart from the options.
 const ttlOf = ({ status }: RememberedAnswer) => (status < 400 ? '24h' : '1h');
 expressIdempotency({ store, scope: 'shared', ttlOf });
 const ttlOfFastify: (answer: FastifyRemembered) => string | undefined = ttlOf;

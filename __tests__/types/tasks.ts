@@ -1,4 +1,4 @@
-/** The task face as TypeScript users meet it, under cero-ts and under our own pipeline: compiled, never run. */
+/** The task adapter as TypeScript users meet it, under cero-ts and under our own pipeline: compiled, never run. */
 import { Cluster, Redis } from 'ioredis';
 import {
   contextKey,

@@ -1,10 +1,10 @@
 const MAX_KNOWN = 1_000;
 
-/** Which members were left out of the errors of which operation, so that each is told of once. */
+/** Remembers which members of errors were left out, by operation, so that each is reported once. */
 export class DroppedMembers {
   readonly #known = new Set<string>();
 
-  /** Those of the paths that are new; `errors[0]` and `errors[1]` are the same place. */
+  /** The paths that were not reported before. `errors[0]` and `errors[1]` count as the same path. */
   news(operation: string, paths: readonly string[]): string[] {
     return paths.filter((path) => {
       const id = `${operation}\0${path.replaceAll(/\[\d+\]/g, '[]')}`;

@@ -7,19 +7,19 @@ import { writeError } from './error-form.js';
 export interface FormRules {
   readonly classes: readonly ClassCodec[];
   readonly flatten: boolean;
-  /** The names of members of errors that are kept although they are objects. */
+  /** The names of error members that are recorded although they are objects. */
   readonly keep: readonly string[];
 }
 
-/** What JSON has no form for is an object with one member, its name a `$` and the kind: `{"$Date":"2020-…"}`. */
+/** A value that JSON lacks is written as an object with one member, named `$` and the kind: `{"$Date":"2020-…"}`. */
 const mark = (kind: string, text: string) => `{"$${kind}":${text}}`;
 
 const list = (kind: string, texts: readonly string[]) => mark(kind, `[${texts.join()}]`);
 
 /** JSON with marks; `revive.ts` reads it. */
 export function createForm({ classes, flatten, keep }: FormRules): Form {
-  const codecOf = (value: object) => classes.find(({ type }) => type.prototype === prototypeOf(value));
-  const errorRules = { keep, hasCodec: (value: object) => codecOf(value) !== undefined };
+  const findCodec = (value: object) => classes.find(({ type }) => type.prototype === prototypeOf(value));
+  const errorRules = { keep, hasCodec: (value: object) => findCodec(value) !== undefined };
   return {
     token: (text) => mark('', `"${text}"`),
     leaf: (kind, data) => mark(kind, JSON.stringify(readable(kind, data))),
@@ -27,12 +27,12 @@ export function createForm({ classes, flatten, keep }: FormRules): Form {
     pair: (key, value) => `[${key},${value}]`,
     object,
     instance(value, tag, names, walk) {
-      const codec = codecOf(value);
+      const codec = findCodec(value);
       if (codec) return list('Class', [quote(codec.name), walk.text(codec.encode(value))]);
       if (names.includes('Error')) return list('Error', writeError(value, names, walk, errorRules));
       if (tag === 'RegExp' && (value as RegExp).lastIndex > 0)
         walk.refuse('is a RegExp in use, with a lastIndex');
-      // Another tag means state that is not in the members: a Promise, a stream, a Headers.
+      // With another tag the object has state that is not in its members: a Promise, a stream, a Headers.
       return flatten && tag === 'Object' ? object(value, walk) : undefined;
     },
   };
@@ -44,7 +44,7 @@ function readable(kind: string, data: Leaf): unknown {
   return Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('base64');
 }
 
-/** Marked itself where it has no prototype, or could be taken for a mark. */
+/** A plain object. It is marked too if it has no prototype, or if it looks like a mark. */
 function object(value: object, walk: Walk): string {
   const keys = walk.keys(value);
   const text = walk.members(value, keys);

@@ -2,8 +2,8 @@ import { isJsonNumber, isPlain, prototypeOf } from '../values/kinds.js';
 import { MAX_DEPTH, MAX_NODES } from '../values/write.js';
 
 /**
- * Whether `JSON.parse(JSON.stringify(value))` gives an equal value. It is asked for every result, so it reads
- * each member once and stops at the first doubt; the general form decides then.
+ * Whether `JSON.parse(JSON.stringify(value))` gives an equal value. This runs for every result, so it reads each member once
+ * and stops at the first doubt; the general form then decides.
  */
 export function isPlainJson(value: unknown): boolean {
   let nodes = 0;
@@ -15,11 +15,11 @@ export function isPlainJson(value: unknown): boolean {
 
   const structure = (node: object & { toJSON?: unknown }, depth: number): boolean => {
     if (depth > MAX_DEPTH || ++nodes > MAX_NODES) return false;
-    // A toJSON of any kind would be called by JSON.stringify, an inherited or hidden one too.
+    // JSON.stringify calls toJSON also where it is inherited or not enumerable.
     if (typeof node.toJSON === 'function' || Object.getOwnPropertySymbols(node).length > 0) return false;
     if (Array.isArray(node)) return elements(node, depth);
     if (!isPlain(node) || !prototypeOf(node)) return false;
-    // Twice as fast as Object.keys; an inherited member, should there be one, is merely looked at.
+    // Twice as fast as Object.keys. Checking an inherited member too does no harm.
     for (const key in node) if (!stable((node as Record<string, unknown>)[key], depth)) return false;
     return true;
   };
@@ -27,7 +27,7 @@ export function isPlainJson(value: unknown): boolean {
   const elements = (list: readonly unknown[], depth: number): boolean => {
     const { length } = list;
     nodes += length;
-    // As many keys as elements: no holes, and no members besides.
+    // As many keys as elements means no holes and no extra members.
     if (prototypeOf(list) !== Array.prototype || Object.keys(list).length !== length) return false;
     for (let i = 0; i < length; i++) if (!stable(list[i], depth)) return false;
     return true;

@@ -7,7 +7,7 @@ type Members = Record<string, unknown>;
 
 type ViewClass = new (memory: ArrayBuffer) => unknown;
 
-/** Every view that bytes are made into. A record names no other class, whatever else has a global name. */
+/** The classes that bytes are restored to. A record can't name any other global. */
 const VIEWS = new Map<string, ViewClass | undefined>(
   Object.entries({
     DataView,
@@ -22,12 +22,12 @@ const VIEWS = new Map<string, ViewClass | undefined>(
     Float64Array,
     BigInt64Array,
     BigUint64Array,
-    // Not in every version of Node that we run on.
+    // Missing in older versions of Node.
     Float16Array: Reflect.get(globalThis, 'Float16Array') as ViewClass | undefined,
   }),
 );
 
-/** Turns the marks of a parsed text into what they stand for, in place. */
+/** Replaces the marks in a parsed text by the values they stand for, in place. */
 export function reviver(classes: readonly ClassCodec[]): (node: unknown) => unknown {
   const revive = (node: unknown): unknown => {
     if (typeof node !== 'object' || node === null) return node;
@@ -38,7 +38,7 @@ export function reviver(classes: readonly ClassCodec[]): (node: unknown) => unkn
       : members(node as Members, keys);
   };
 
-  // JSON.parse has made `__proto__` an own member, which assignment then leaves one.
+  // JSON.parse makes `__proto__` an own member, so this assignment does not call the setter.
   const members = (node: Members, keys = Object.keys(node)): Members => {
     for (const key of keys) node[key] = revive(node[key]);
     return node;
@@ -47,7 +47,7 @@ export function reviver(classes: readonly ClassCodec[]): (node: unknown) => unkn
   const elements = (list: unknown[]): unknown[] => {
     const made: unknown[] = [];
     for (const element of list) {
-      // A member of that name, were it data, would be inside an `$Object`, or have others beside it.
+      // Always a mark: data with a member `$hole` is wrapped in `$Object`, or has other members too.
       const hole = (element as { $hole?: number } | null)?.$hole;
       if (hole && isMark(Object.keys(element as object))) made.length += hole;
       else made.push(revive(element));
@@ -101,7 +101,7 @@ function token(text: string): unknown {
 function bytes(kind: string, base64: string): unknown {
   const buffer = Buffer.from(base64, 'base64');
   if (kind === 'Buffer') return buffer;
-  // A copy, since a small Buffer is a window on a pool.
+  // A copy, because a small Buffer is a view on Node's shared pool.
   const memory = Uint8Array.from(buffer).buffer;
   if (kind === 'ArrayBuffer') return memory;
   const View = VIEWS.get(kind);

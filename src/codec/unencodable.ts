@@ -1,6 +1,6 @@
 /**
- * A value that would come back changed, and is refused for that. `path` names where it stands, such as
- * `value.customer.card`; the message says what to do about it.
+ * A value is refused because it would come back changed. `path` says where it is, such as `value.customer.card`; the message
+ * says what to do.
  */
 export class UnencodableError extends Error {
   constructor(

@@ -5,41 +5,44 @@ import { FIXED_SCOPE, KEY, NAME, PAYLOAD, SIGNAL } from '../core/options.js';
 import { newToken } from '../core/token.js';
 import { keyFrom, perform } from './call.js';
 import { storeFor, type AnyStore } from '../default-store.js';
-import { instanceOf, tallyOf, warnOfNamesakes, warnOnce } from './instances.js';
+import { sharedRuntime, storeTally, warnOfSharedName, warnOnce } from './instances.js';
 import { FUNCTION_OPTIONS, functionSettings, type FunctionOptions } from './options.js';
 
 /** The options of {@link Idempotent}. */
 export interface IdempotentOptions<T> extends FunctionOptions<T> {
-  /** The work. It is given its attempt: fence, signal, `deriveKey(name)`. */
+  /** The work. Its argument is the attempt: fencing token, signal, `deriveKey(name)`. */
   execute: (attempt: Attempt) => T | Promise<T>;
-  /** The idempotency key. It wins over `keyGenerator`. @default a key of its own for each call, which protects nothing */
+  /** The idempotency key. It takes precedence over `keyGenerator`. @default a new key for each call, which protects nothing */
   key?: string;
-  /** Makes the key where none is given. @default none */
+  /** Makes the key if `key` is not given. @default none */
   keyGenerator?: () => string | Promise<string>;
   /**
-   * The operation. The key is the whole identity within it: two places that call `idempotent()` with the same key and
-   * name share the record. @default 'idempotent'
+   * The name of the operation. Two places that call `idempotent()` with the same name and key share the record.
+   * @default 'idempotent'
    */
   name?: string;
-  /** The tenant whose keys these are. @default none */
+  /** The tenant that the key belongs to. @default none */
   scope?: string;
-  /** Fingerprinted: the same key with another payload is refused with KEY_REUSED. @default none */
+  /** Its fingerprint is recorded: the same key with another payload is refused with KEY_REUSED. @default none */
   payload?: unknown;
-  /** Aborting it ends this caller's waiting, never the work. @default none */
+  /** Aborting it ends this caller's wait, never the work. @default none */
   signal?: AbortSignal;
 }
 
-/** Runs a function once for a key, and gives every duplicate the same answer. */
+/** The type of {@link idempotent}. */
 export interface Idempotent {
   /**
+   * Runs a function once for a key, and gives every duplicate the same answer.
+   *
+   * @example const charge = await idempotent({ key: order.id, execute: () => provider.charge(order) });
    * @throws IdempotencyError CONCURRENT_REQUEST, IDEMPOTENCY_TIMEOUT, KEY_REUSED, IN_DOUBT, RESULT_UNAVAILABLE,
-   * LEASE_LOST, STORE_UNAVAILABLE, CORRUPT_RECORD, INVALID_KEY, INVALID_OPTIONS; or what `execute` threw, its own or
-   * that of the attempt it waited on
+   * LEASE_LOST, STORE_UNAVAILABLE, CORRUPT_RECORD, INVALID_KEY, INVALID_OPTIONS; or what `execute` threw, in this call or in
+   * the attempt that it waited for
    */
   <T>(options: IdempotentOptions<T>): Promise<T>;
   /**
-   * What happened in this process so far on a store, to the operation `name`, or to all of them together.
-   * `makeIdempotent` counts in the same place, under the function's name.
+   * Counters of this process for a store: of the operation `name`, or of all operations together. Functions made by
+   * `makeIdempotent()` are counted too, under their name.
    */
   stats(of?: { name?: string; store?: AnyStore }): Stats;
 }
@@ -49,7 +52,7 @@ const WORK: Option = {
   isRequired: true,
   check: (value, option) => {
     if (typeof value === 'function') return value;
-    throw invalid(`${option} is ${show(value)}: give the function that is to run once`);
+    throw invalid(`${option} is ${show(value)}: give the function that should run once`);
   },
 };
 
@@ -68,14 +71,14 @@ async function runOnce<T>(given: IdempotentOptions<T>): Promise<T> {
   const settings = functionSettings<T, IdempotentOptions<T>>('idempotent()', IDEMPOTENT_OPTIONS, given);
   const { execute, name = DEFAULT_NAME, scope, payload, signal, logger } = settings.options;
   const store = storeFor(settings.options.store, logger);
-  const adapter = instanceOf(store, settings.options);
+  const runtime = sharedRuntime(store, settings.options);
   for (const note of settings.notes) warnOnce(logger, `twiceshy: ${name}: ${note}`);
-  if (settings.options.name === undefined) warnOfNamesakes(store, name, execute, logger);
+  if (settings.options.name === undefined) warnOfSharedName(store, name, execute, logger);
   const key = settings.options.key ?? (await otherKey(settings.options, name));
-  return perform(adapter, { name, key, scope, payload, signal, settings, execute });
+  return perform(runtime, { name, key, scope, payload, signal, settings, execute });
 }
 
-const stats: Idempotent['stats'] = ({ name, store } = {}) => tallyOf(storeFor(store)).stats(name);
+const stats: Idempotent['stats'] = ({ name, store } = {}) => storeTally(storeFor(store)).stats(name);
 
 /** Runs a function once for a key, and gives every duplicate the same answer. */
 export const idempotent: Idempotent = /* @__PURE__ */ Object.assign(runOnce, { stats });
@@ -84,8 +87,7 @@ async function otherKey<T>({ keyGenerator, logger }: IdempotentOptions<T>, name:
   if (keyGenerator) return keyFrom('keyGenerator', keyGenerator);
   warnOnce(
     logger,
-    `twiceshy: ${name} was given neither key nor keyGenerator: it runs under a key that no other call has, which protects ` +
-      'nothing; give it a key',
+    `twiceshy: ${name} was given neither key nor keyGenerator: each call gets a new key, which protects nothing; give it a key`,
   );
   return newToken();
 }

@@ -1,5 +1,5 @@
-import { Adapter } from '../idempotency/adapter.js';
 import { bare } from '../core/check.js';
+import { Runtime } from '../idempotency/runtime.js';
 import { Tally } from '../core/events.js';
 import type { LeaseStore } from '../core/store.js';
 import { warnThrough } from '../idempotency/logging.js';
@@ -7,54 +7,53 @@ import type { FunctionOptions } from './options.js';
 
 type Parts = Pick<FunctionOptions<never>, 'logger' | 'codec' | 'keysInLogs' | 'admit'>;
 
-type InstanceTable = WeakMap<object, WeakMap<object, WeakMap<object, Adapter>>>;
+type InstanceTable = WeakMap<object, WeakMap<object, WeakMap<object, Runtime>>>;
 
-/** The instances of a store, by how keys stand in their warnings. */
-interface OfStore {
+/** The runtimes of a store, by how keys appear in their warnings. */
+interface StoreInstances {
   readonly tally: Tally;
   readonly plain: InstanceTable;
   readonly hash: InstanceTable;
 }
-/** Stands for the logger, codec or admit that was not given. */
+/** The WeakMap key for a logger, codec or admit that was not given. */
 const NONE = {};
-// Weak all the way down, so that a store that its users dropped is dropped here too.
-const ofStores = new WeakMap<LeaseStore, OfStore>();
+// Weak at every level, so that a store that nobody uses any more is garbage collected.
+const byStore = new WeakMap<LeaseStore, StoreInstances>();
 
-function ofStore(store: LeaseStore): OfStore {
-  let known = ofStores.get(store);
-  if (!known)
-    ofStores.set(store, (known = { tally: new Tally(), plain: new WeakMap(), hash: new WeakMap() }));
+function storeInstances(store: LeaseStore): StoreInstances {
+  let known = byStore.get(store);
+  if (!known) byStore.set(store, (known = { tally: new Tally(), plain: new WeakMap(), hash: new WeakMap() }));
   return known;
 }
 
-/** The engine of a store, logger, codec and admit: made once, whoever asks. */
-export function instanceOf(
+/** The runtime for this store, logger, codec and admit. It is made once and shared by all calls. */
+export function sharedRuntime(
   store: LeaseStore,
   { logger, codec, keysInLogs = 'plain', admit }: Parts,
-): Adapter {
-  const { [keysInLogs]: byLogger, tally } = ofStore(store);
+): Runtime {
+  const { [keysInLogs]: byLogger, tally } = storeInstances(store);
   let byCodec = byLogger.get(logger ?? NONE);
-  if (!byCodec) byLogger.set(logger ?? NONE, (byCodec = new WeakMap<object, WeakMap<object, Adapter>>()));
+  if (!byCodec) byLogger.set(logger ?? NONE, (byCodec = new WeakMap<object, WeakMap<object, Runtime>>()));
   let byAdmit = byCodec.get(codec ?? NONE);
-  if (!byAdmit) byCodec.set(codec ?? NONE, (byAdmit = new WeakMap<object, Adapter>()));
+  if (!byAdmit) byCodec.set(codec ?? NONE, (byAdmit = new WeakMap<object, Runtime>()));
   let instance = byAdmit.get(admit ?? NONE);
   if (!instance) {
     const given = { ...(logger && { logger }), ...(codec && { codec }), ...(admit && { admit }) };
-    instance = new Adapter(bare({ store, ...given, keysInLogs }), tally);
+    instance = new Runtime(bare({ store, ...given, keysInLogs }), tally);
     byAdmit.set(admit ?? NONE, instance);
   }
   return instance;
 }
 
-/** What happened on a store, counted per operation. */
-export function tallyOf(store: LeaseStore): Tally {
-  return ofStore(store).tally;
+/** The counters of a store, by operation. */
+export function storeTally(store: LeaseStore): Tally {
+  return storeInstances(store).tally;
 }
 
 const MAX_WARNINGS = 1_000;
 const given = new WeakMap<object, Set<string>>();
 
-/** Gives a logger (or where there is none, the process) a warning, once for all calls. */
+/** Logs a warning (without a logger: to the process), once for all calls. */
 export function warnOnce(logger: Parts['logger'], message: string): void {
   let told = given.get(logger ?? NONE);
   if (!told) given.set(logger ?? NONE, (told = new Set()));
@@ -64,13 +63,18 @@ export function warnOnce(logger: Parts['logger'], message: string): void {
 }
 
 const MAX_NAMES = 1_000;
-/** By store: the text of the function that came first under a name, or `told`. */
+/** By store and name: the source text of the first function with that name, or {@link TOLD}. */
 const sources = new WeakMap<LeaseStore, Map<string, string>>();
-/** No function's text. */
+/** In place of a source text: the warning was given. No function has an empty text. */
 const TOLD = '';
 
-/** Two functions of one name share records (G10), which is right only when they are one operation: warns once a store. */
-export function warnOfNamesakes(store: LeaseStore, name: string, fn: unknown, logger: Parts['logger']): void {
+/** Warns, once for a store and name, if two different functions have the same name: they share records (G10), which is rarely meant. */
+export function warnOfSharedName(
+  store: LeaseStore,
+  name: string,
+  fn: unknown,
+  logger: Parts['logger'],
+): void {
   let known = sources.get(store);
   if (!known) sources.set(store, (known = new Map<string, string>()));
   const source = known.get(name);

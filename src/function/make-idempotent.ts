@@ -5,59 +5,62 @@ import { checkScoped, DEFAULT_PREFIX, NAME, SCOPE } from '../core/options.js';
 import { composeNamespace, hashKey } from '../keys/index.js';
 import { storeFor } from '../default-store.js';
 import { keyFrom, perform } from './call.js';
-import { instanceOf, tallyOf, warnOfNamesakes, warnOnce } from './instances.js';
+import { sharedRuntime, storeTally, warnOfSharedName, warnOnce } from './instances.js';
 import { FUNCTION_OPTIONS, functionSettings, type FunctionOptions } from './options.js';
 
 export type AnyFunction = (...args: never[]) => unknown;
 
-/** A function of the same arguments, and the same `this`. */
-type OfCall<F extends AnyFunction, R> = (this: ThisParameterType<F>, ...args: Parameters<F>) => R;
+/** A function with the same arguments and the same `this` as the wrapped one. */
+type CallFunction<F extends AnyFunction, R> = (this: ThisParameterType<F>, ...args: Parameters<F>) => R;
 
-/** The options of {@link MakeIdempotent}. Their functions are given the arguments and the `this` of the call. */
+/** The options of {@link MakeIdempotent}. Functions in them are called with the arguments and the `this` of the call. */
 export interface MakeIdempotentOptions<F extends AnyFunction> extends FunctionOptions<
   Awaited<ReturnType<F>>
 > {
   /**
-   * The idempotency key of a call. Required where the function uses `this`, which is no argument.
-   * @default hashKey of the arguments, which refuses functions, class instances and cycles
+   * Makes the idempotency key of a call. Required if the function uses `this`, which the default does not include.
+   * @default hashKey() of the arguments, which refuses functions, class instances and cycles
    */
-  key?: OfCall<F, string | Promise<string>>;
-  /** The operation. @default the function's name; refused where that is missing or looks minified */
+  key?: CallFunction<F, string | Promise<string>>;
+  /** The name of the operation. @default the function's name; refused if that is missing or looks minified */
   name?: string;
-  /** The tenant whose keys these are. @default none */
-  scope?: string | OfCall<F, string>;
-  /** Fingerprinted: the same key with another payload is refused with KEY_REUSED. @default none */
-  payload?: OfCall<F, unknown>;
-  /** Aborting it ends this caller's waiting, never the work. @default none */
-  signal?: OfCall<F, AbortSignal | undefined>;
+  /** The tenant that the key belongs to. @default none */
+  scope?: string | CallFunction<F, string>;
+  /** Its fingerprint is recorded: the same key with another payload is refused with KEY_REUSED. @default none */
+  payload?: CallFunction<F, unknown>;
+  /** Aborting it ends this caller's wait, never the work. @default none */
+  signal?: CallFunction<F, AbortSignal | undefined>;
 }
 
-/** Options may be left out, but not the key of a function that declares a `this`. */
-type OptionsOf<F extends AnyFunction> =
+/** The options are optional, except for the `key` of a function that declares `this`. */
+type OptionsArgument<F extends AnyFunction> =
   unknown extends ThisParameterType<F>
     ? [options?: MakeIdempotentOptions<F>]
     : [options: MakeIdempotentOptions<F> & Required<Pick<MakeIdempotentOptions<F>, 'key'>>];
 
 /**
- * The function's own type where it gives promises, so that overloads and type parameters stay; else the same signature
- * with a promise of the result.
+ * The type of the wrapped function. If the original returns a promise it is the original type, so that overloads and type
+ * parameters stay; otherwise the same signature with a promise of the result.
  */
 export type MadeIdempotent<F extends AnyFunction> = ([ReturnType<F>] extends [Promise<infer R>]
   ? Promise<R> extends ReturnType<F>
     ? F
-    : OfCall<F, Promise<Awaited<ReturnType<F>>>>
-  : OfCall<F, Promise<Awaited<ReturnType<F>>>>) & {
-  /** What happened to calls of this operation in this process: hits, misses, waits, joins, takeovers and more. */
+    : CallFunction<F, Promise<Awaited<ReturnType<F>>>>
+  : CallFunction<F, Promise<Awaited<ReturnType<F>>>>) & {
+  /** Counters of this operation in this process: hits, misses, waits, joins, takeovers and more. */
   stats(): Stats;
 };
 
 /**
- * Wraps a function: calls with the same key run it once. Inside, `currentAttempt()` is the attempt.
+ * The type of {@link makeIdempotent}.
  * @throws UsageError INVALID_OPTIONS at once; calls throw what `idempotent()` throws
  */
-export type MakeIdempotent = <F extends AnyFunction>(fn: F, ...options: OptionsOf<F>) => MadeIdempotent<F>;
+export type MakeIdempotent = <F extends AnyFunction>(
+  fn: F,
+  ...options: OptionsArgument<F>
+) => MadeIdempotent<F>;
 
-// What runs at run time, where types are gone: any this, any arguments.
+// The implementation works with any `this` and any arguments.
 type Loose = (this: unknown, ...args: unknown[]) => unknown;
 interface LooseOptions extends FunctionOptions<unknown> {
   name?: string;
@@ -76,9 +79,16 @@ export const MAKE_IDEMPOTENT_OPTIONS = {
   signal: FUNCTION,
 } satisfies OptionTable<MakeIdempotentOptions<AnyFunction>>;
 
-/** Wraps a function: calls with the same key, by default with the same arguments, run it once. */
-export const makeIdempotent: MakeIdempotent = <F extends AnyFunction>(fn: F, ...[options]: OptionsOf<F>) =>
-  wrap(fn as unknown as Loose, (options ?? {}) as LooseOptions) as unknown as MadeIdempotent<F>;
+/**
+ * Wraps a function so that calls with the same key run it once. The default key is made of the arguments. Inside the function,
+ * `currentAttempt()` returns the attempt.
+ *
+ * @example const charge = makeIdempotent(chargeCard, { key: (order) => order.id, store });
+ */
+export const makeIdempotent: MakeIdempotent = <F extends AnyFunction>(
+  fn: F,
+  ...[options]: OptionsArgument<F>
+) => wrap(fn as unknown as Loose, (options ?? {}) as LooseOptions) as unknown as MadeIdempotent<F>;
 
 function wrap(fn: Loose, given: LooseOptions): Loose & { stats(): Stats } {
   const settings = functionSettings<unknown, LooseOptions>(
@@ -87,44 +97,44 @@ function wrap(fn: Loose, given: LooseOptions): Loose & { stats(): Stats } {
     given,
   );
   const { options } = settings;
-  const name = nameOf(fn, options);
+  const name = functionName(fn, options);
   const { key: keyOption, payload, signal, logger } = options;
   const store = storeFor(options.store, logger);
-  const adapter = instanceOf(store, options);
-  if (options.requireScope || adapter.requiresScope) checkScoped(name, true, options.scope);
+  const runtime = sharedRuntime(store, options);
+  if (options.requireScope || runtime.requiresScope) checkScoped(name, true, options.scope);
   for (const note of settings.notes) warnOnce(logger, `twiceshy: ${name}: ${note}`);
-  if (options.name === undefined) warnOfNamesakes(store, name, fn, logger);
+  if (options.name === undefined) warnOfSharedName(store, name, fn, logger);
 
   const wrapped = async function (this: unknown, ...args: unknown[]): Promise<unknown> {
-    const compute = keyOption ? () => keyOption.apply(this, args) : () => keyOfArguments(name, this, args);
-    return perform<unknown>(adapter, {
+    const compute = keyOption ? () => keyOption.apply(this, args) : () => argumentsKey(name, this, args);
+    return perform<unknown>(runtime, {
       ...{ name, settings },
       key: await keyFrom(`the key function of ${name}`, compute),
-      scope: scopeOf(options, this, args),
+      scope: callScope(options, this, args),
       payload: payload && something('payload', payload.apply(this, args)),
       signal: signal?.apply(this, args) as AbortSignal | undefined,
       execute: () => fn.apply(this, args),
     });
   };
-  // What hangs on the function goes along, since its type says so.
+  // The wrapped function has the type of the original, so it needs its properties too.
   Object.assign(wrapped, fn);
   Object.defineProperty(wrapped, 'name', { value: fn.name, configurable: true });
   Object.defineProperty(wrapped, 'length', { value: fn.length, configurable: true });
-  return Object.assign(wrapped, { stats: () => tallyOf(store).stats(name) });
+  return Object.assign(wrapped, { stats: () => storeTally(store).stats(name) });
 }
 
-function scopeOf({ scope }: LooseOptions, receiver: unknown, args: unknown[]): string | undefined {
+function callScope({ scope }: LooseOptions, receiver: unknown, args: unknown[]): string | undefined {
   return typeof scope === 'function' ? (something('scope', scope.apply(receiver, args)) as string) : scope;
 }
 
 /** @throws UsageError INVALID_OPTIONS */
-function nameOf(fn: Loose, { name: given, prefix = DEFAULT_PREFIX, scope }: LooseOptions): string {
+function functionName(fn: Loose, { name: given, prefix = DEFAULT_PREFIX, scope }: LooseOptions): string {
   if (typeof fn !== 'function') {
     throw invalid(`makeIdempotent() wraps a function, not ${show(fn)}`);
   }
   const name = given ?? fn.name;
   if (given === undefined && name.length <= 2) {
-    const message = `the function is named ${show(name)}: functions without a name, or with a minified one, would share keys: give the option name`;
+    const message = `the function is named ${show(name)}: functions without a name, or with a minified one, would share records: give the option name`;
     throw invalid(message);
   }
   composeNamespace({ prefix, name, scope: typeof scope === 'function' ? undefined : scope });
@@ -132,12 +142,12 @@ function nameOf(fn: Loose, { name: given, prefix = DEFAULT_PREFIX, scope }: Loos
 }
 
 /** @throws UsageError INVALID_KEY */
-function keyOfArguments(name: string, receiver: unknown, args: readonly unknown[]): string {
+function argumentsKey(name: string, receiver: unknown, args: readonly unknown[]): string {
   if (isInstance(receiver)) {
-    const message = `${name} was called as a method of a class instance, which is no argument: give the option key`;
+    const message = `${name} was called as a method of a class instance, which is not part of the default key: give the option key`;
     throw new UsageError('INVALID_KEY', message);
   }
-  // f(1) and f(1, undefined) are the same call.
+  // f(1) and f(1, undefined) count as the same call.
   let count = args.length;
   while (count > 0 && args[count - 1] === undefined) count--;
   if (count > 0) return hashKey(...args.slice(0, count));
@@ -147,10 +157,10 @@ function keyOfArguments(name: string, receiver: unknown, args: readonly unknown[
   );
 }
 
-/** Whether a call depends on it, more likely than on a plain object or a module that merely holds the function. */
+/** Whether `this` is a class instance, so that the call probably depends on it. A plain object or a module only holds the function. */
 function isInstance(receiver: unknown): boolean {
   if (typeof receiver !== 'object' || receiver === null || receiver === globalThis) return false;
   const prototype: unknown = Object.getPrototypeOf(receiver);
-  // Of whatever realm: an object's prototype has none itself.
+  // Without `instanceof`, because the object may come from another realm: Object.prototype is the prototype that has none.
   return prototype !== null && Object.getPrototypeOf(prototype) !== null;
 }

@@ -18,52 +18,52 @@ import type { AbandonedRule } from '../core/record.js';
 import type { AnyStore } from '../default-store.js';
 import { KEYS_IN_LOGS } from '../idempotency/logging.js';
 
-/** What a duplicate does while the first call runs; the plain strings do as well. */
+/** What a duplicate does while the first call runs. The plain strings are accepted too. */
 export const ConcurrentBehavior = {
-  /** It waits, at most `waitTimeout`, and gets the same answer. */
+  /** It waits at most `waitTimeout`, and gets the same answer. */
   WAIT: 'WAIT',
-  /** It is refused at once, with code CONCURRENT_REQUEST. */
+  /** It is refused at once, with the code CONCURRENT_REQUEST. */
   REJECT: 'REJECT',
 } as const;
 export type ConcurrentBehavior = (typeof ConcurrentBehavior)[keyof typeof ConcurrentBehavior];
 
-/** What `idempotent()` and `makeIdempotent()` both take. */
+/** The options that `idempotent()` and `makeIdempotent()` share. */
 export interface FunctionOptions<T> extends Omit<CommonOptions, 'ttl' | 'concurrent'> {
-  /** Retention of the result: milliseconds, or text such as `'1h'`. @default '1h' */
+  /** How long the result is kept (retention): milliseconds, or text such as `'1h'`. @default '1h' */
   ttl?: Duration;
   /**
-   * A store with `claim`, or one with get, set, delete and clear. @default one in the memory of this process, which
-   * other processes do not see
+   * Where records are kept: a store with `claim`, or any object with get, set, delete and clear.
+   * @default defaultStore(), in the memory of this process; other processes do not see it
    */
   store?: AnyStore;
   /** What a duplicate does while the first call runs. @default 'WAIT' */
   concurrentBehavior?: ConcurrentBehavior;
-  /** Stands first in every address. @default 'idempotency' */
+  /** The first part of every address. @default 'idempotency' */
   prefix?: string;
-  /** Whether a call without a `scope` is refused with INVALID_OPTIONS. @default false, or what the store says */
+  /** Whether a call without a `scope` is refused with INVALID_OPTIONS. @default the store's */
   requireScope?: boolean;
-  /** Which failures are final, and given to every later duplicate. @default 'none' */
+  /** Which failures are final, so that every later duplicate gets them. Others may run again. @default 'none' */
   remember?: Remember<unknown>;
-  /** What is done after a crash. @default 'retry' */
+  /** What happens after a crash; see {@link OnAbandoned}. @default 'retry' */
   onAbandoned?: OnAbandoned<NoInfer<T>>;
-  /** How class instances in results are treated. @default refused, with the path named */
+  /** How values are recorded: class instances, errors, redaction. @default class instances are refused, and the error names the path */
   codec?: IdempotencyOptions['codec'];
   /** Any subset of debug, info, warn, error. @default warnings go to process.emitWarning */
   logger?: IdempotencyOptions['logger'];
-  /** How keys stand in warnings. @default 'plain' */
+  /** How keys appear in warnings: plain, or hashed. @default 'plain' */
   keysInLogs?: IdempotencyOptions['keysInLogs'];
   /**
-   * Whether a call is let in, asked before each one. `false`, or in how many milliseconds to come again, refuses it with
-   * LIMITED. Give the same function each time: it counts the calls that came with it. @default all are let in
+   * Called before each call, to decide whether it may start. `false`, or a number of milliseconds after which to retry, refuses
+   * it with LIMITED. Pass the same function to every call, because it counts the calls that it was passed to.
+   * @default every call may start
    */
   admit?: IdempotencyOptions['admit'];
   /**
-   * A record answered this call: replayed, joined, or waited for. `record` is a copy of its own, and holds the error
-   * where that is the answer. A call fires this or {@link onCacheMiss}, once. Nobody waits for what it returns; what it
-   * throws is logged.
+   * Called when a record answers the call: replayed, joined or waited for. `record` is a copy, and has the error if that is the
+   * answer. Each call fires this hook or {@link onCacheMiss}, once. A returned promise is not awaited; errors are logged.
    */
   onCacheHit?: (key: string, record: CacheHit<NoInfer<T>>) => unknown;
-  /** This call runs the work itself, from now on. Nobody waits for what it returns; what it throws is logged. */
+  /** Called when this call starts the work itself. A returned promise is not awaited; errors are logged. */
   onCacheMiss?: (key: string) => unknown;
 }
 
@@ -91,7 +91,7 @@ export interface FunctionSettings<Options> {
   readonly policy: RunPolicy;
   readonly rule: AbandonedRule;
   readonly remember: Remember<unknown>;
-  /** What is to be said about options that are probably not meant so. */
+  /** Warnings about options that are probably mistakes. */
   readonly notes: readonly string[];
 }
 

@@ -3,7 +3,7 @@ import type { Attempt } from '../core/attempt/attempt.js';
 import { warnOfAuthorization } from './internal/exchange/authorization.js';
 import { Exchange } from './internal/exchange/exchange.js';
 import { serveNode } from './internal/node/middleware.js';
-import { tellError } from './internal/exchange/told-errors.js';
+import { noteError } from './internal/exchange/noted-errors.js';
 import { httpSettings, readHttpOptions, type HttpOptions } from './internal/options.js';
 
 export * from './internal/shared-exports.js';
@@ -12,15 +12,15 @@ declare global {
   // eslint-disable-next-line @typescript-eslint/no-namespace -- the only way to add to the Request of Express
   namespace Express {
     interface Request {
-      /** The attempt that the handler runs in; undefined for a request that is not protected. */
+      /** The attempt that the handler runs in, or undefined if the request is not protected. */
       idempotency?: Attempt | undefined;
     }
   }
 }
 
 /**
- * What we look at of a request of Express 4 or 5, with what other packages add to it. Body, params and query are left
- * out, since Express would take their types from here for the handlers that follow: annotate `(req: Request)`.
+ * The members of an Express 4 or 5 request that are used here, with those that other packages add. Body, params and query are
+ * left out, because Express would use their types for the handlers that follow. In options, annotate `(req: Request)`.
  */
 export interface ExpressRequest extends Express.Request {
   readonly method: string;
@@ -40,11 +40,12 @@ export type ExpressIdempotency = (
 ) => void;
 
 /**
- * Idempotency keys for Express 5 and 4: `app.post('/orders', expressIdempotency({ store, scope }), handler)`, behind
- * the body parsers and behind whatever tells who the caller is. The handler finds its attempt in `req.idempotency` and
- * in `currentAttempt()`.
+ * Idempotency keys for Express 5 and 4. Put the middleware after the body parsers and after the one that identifies the caller.
+ * The handler finds its attempt in `req.idempotency` and in `currentAttempt()`.
  *
- * As middleware of a route, records belong to the route's pattern; of an app or a router, to the path.
+ * In a route, records belong to the route's pattern. In an app or a router, they belong to the path.
+ *
+ * @example app.post('/orders', expressIdempotency({ store, scope: (req) => req.user.id }), handler);
  * @throws UsageError INVALID_OPTIONS
  */
 export function expressIdempotency(options: ExpressIdempotencyOptions): ExpressIdempotency {
@@ -53,7 +54,7 @@ export function expressIdempotency(options: ExpressIdempotencyOptions): ExpressI
   );
   let hasLooked = false;
   const middleware: ExpressIdempotency = (req, res, next) => {
-    // What has an answer already needs none of ours: a handler that answered and passed the request on, say.
+    // The request has an answer already, for example from a handler that called next() after answering.
     if (!exchange.concerns(req.method) || (res as ServerResponse).headersSent) return next();
     if (!hasLooked) {
       hasLooked = true;
@@ -66,7 +67,7 @@ export function expressIdempotency(options: ExpressIdempotencyOptions): ExpressI
       body: 'body' in req ? req.body : undefined,
       bodyRemedy: 'put express.json(), or the parser of its type, before expressIdempotency()',
       url: req.originalUrl,
-      route: routeOf(req, middleware),
+      route: routePattern(req, middleware),
       next: (attempt) => {
         if (attempt) req.idempotency = attempt;
         next();
@@ -78,8 +79,9 @@ export function expressIdempotency(options: ExpressIdempotencyOptions): ExpressI
 }
 
 /**
- * Tells `remember` of errors, which Express tells to error middlewares only: `app.use(expressIdempotencyErrors())`, behind the
- * routes and before your own error handlers. It answers nothing, and passes the error on.
+ * Passes errors to the option `remember`, because Express gives them to error middlewares only. Put
+ * `app.use(expressIdempotencyErrors())` after the routes and before your error handlers. It sends no answer, and passes the
+ * error on.
  */
 export function expressIdempotencyErrors(): (
   error: unknown,
@@ -87,17 +89,17 @@ export function expressIdempotencyErrors(): (
   res: object,
   next: (error?: unknown) => void,
 ) => void {
-  // Express knows an error middleware by its four parameters.
+  // Express recognises an error middleware by its four parameters.
   return (error, _req, res, next) => {
-    tellError(res, error);
+    noteError(res, error);
     next(error);
   };
 }
 
-/** The functions that stand behind us: in our route, or else in the app. */
+/** The functions that run after this middleware: in its route, or else in the app. */
 function behind(req: ExpressRequest, middleware: ExpressIdempotency): unknown[] {
   const { app, route } = req as { app?: { router?: unknown; _router?: unknown }; route?: unknown };
-  // Express 4 has the first, and throws for the second.
+  // Express 4 has `_router`, and throws for `router`.
   for (const at of [route, app?._router ?? app?.router]) {
     const { stack } = (at ?? {}) as { stack?: readonly { handle?: unknown }[] };
     const handles = stack?.map(({ handle }) => handle) ?? [];
@@ -106,8 +108,8 @@ function behind(req: ExpressRequest, middleware: ExpressIdempotency): unknown[] 
   return [];
 }
 
-/** The route's pattern, if it is this route's stack that we stand in: an earlier route's is left in the request. */
-function routeOf(req: ExpressRequest, middleware: ExpressIdempotency): string | undefined {
+/** The pattern of the route that contains this middleware. `req.route` may still be an earlier route, so its stack is checked. */
+function routePattern(req: ExpressRequest, middleware: ExpressIdempotency): string | undefined {
   const route = req.route as { path?: unknown; stack?: readonly { handle?: unknown }[] } | undefined;
   if (!route?.stack?.some(({ handle }) => handle === middleware)) return undefined;
   return req.baseUrl + String(route.path);

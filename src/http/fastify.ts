@@ -1,28 +1,28 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-// Only so that TypeScript finds the module that is added to below; nothing of it stays in the build.
+// So that TypeScript finds the module that is augmented below. Nothing of it stays in the build.
 import type {} from 'fastify';
 import type { Attempt } from '../core/attempt/attempt.js';
 import { bare, invalid, show } from '../core/check.js';
 import { warnOfAuthorization } from './internal/exchange/authorization.js';
 import { Exchange } from './internal/exchange/exchange.js';
 import { serveNode, type NodeExchange } from './internal/node/middleware.js';
-import { tellError } from './internal/exchange/told-errors.js';
+import { noteError } from './internal/exchange/noted-errors.js';
 import { httpSettings, readHttpOptions, type HttpOptions, type ReadOptions } from './internal/options.js';
 
 export * from './internal/shared-exports.js';
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** The attempt that the handler runs in; null for a request that is not protected. */
+    /** The attempt that the handler runs in, or null if the request is not protected. */
     idempotency: Attempt | null;
   }
   interface FastifyContextConfig {
-    /** `false` leaves the route alone; options stand over those of the plugin. */
+    /** `false` turns the protection off for the route. Options take precedence over those of the plugin. */
     idempotency?: false | Partial<FastifyIdempotencyOptions>;
   }
 }
 
-/** What we look at of a request of Fastify 5. */
+/** The members of a Fastify 5 request that are used here. */
 export interface FastifyRequestLike {
   readonly method: string;
   readonly url: string;
@@ -43,7 +43,7 @@ interface FastifyReplyLike {
   getHeaders(): Record<string, number | string | string[] | undefined>;
 }
 type Hook = (request: FastifyRequestLike, reply: FastifyReplyLike, done: (error?: Error) => void) => void;
-/** The subset of a Fastify instance that we call. */
+/** The methods of a Fastify instance that are called here. */
 export interface FastifyLike {
   hasRequestDecorator(name: string): boolean;
   decorateRequest(name: string, value: null): unknown;
@@ -70,38 +70,38 @@ const plugin: FastifyPlugin = (instance, options, done) => {
     install(instance, options);
     done();
   } catch (error) {
-    // Thrown, it would be taken for a plugin that never ends.
+    // If it were thrown, Fastify would report a plugin that never finished.
     done(error as Error);
   }
 };
 
 function install(instance: FastifyLike, options: FastifyIdempotencyOptions): void {
-  const ofPlugin = readHttpOptions(NAME, options);
-  const byDefault = new Exchange(httpSettings(NAME, ofPlugin));
-  const ofRoutes = new Map<RouteOptions, Exchange<FastifyRequestLike>>();
-  const exchangeOf = (own: RouteOptions | undefined): Exchange<FastifyRequestLike> => {
-    if (!own) return byDefault;
-    let exchange = ofRoutes.get(own);
-    if (!exchange) ofRoutes.set(own, (exchange = new Exchange(settingsOf(ofPlugin, own))));
+  const pluginOptions = readHttpOptions(NAME, options);
+  const pluginExchange = new Exchange(httpSettings(NAME, pluginOptions));
+  const routeExchanges = new Map<RouteOptions, Exchange<FastifyRequestLike>>();
+  const routeExchange = (own: RouteOptions | undefined): Exchange<FastifyRequestLike> => {
+    if (!own) return pluginExchange;
+    let exchange = routeExchanges.get(own);
+    if (!exchange) routeExchanges.set(own, (exchange = new Exchange(routeSettings(pluginOptions, own))));
     return exchange;
   };
   if (!instance.hasRequestDecorator('idempotency')) instance.decorateRequest('idempotency', null);
-  // A mistake in a route's options shows when the route is added, not when it is called; for a route that was added
-  // before this plugin was loaded, when it is called.
+  // Wrong options of a route are reported when the route is added. If it was added before this plugin was loaded, they are
+  // reported when it is called.
   instance.addHook('onRoute', ({ config, preHandler, url, method }: AddedRoute) => {
     const own = routeOptions(config);
-    const exchange = exchangeOf(own);
+    const exchange = routeExchange(own);
     const isProtected = own !== false && [method].flat().some((each) => exchange.concerns(each));
     if (!isProtected) return;
     const remedy = 'make it an onRequest or preValidation hook';
     warnOfAuthorization([preHandler].flat(), url, remedy, exchange.settings.warn);
   });
-  // After parsing and validation: what fails there is no answer to be remembered.
+  // After parsing and validation, so that their errors are not remembered as answers.
   const hook: Hook = (request, reply, done) => {
-    // Fastify runs hooks for what no route is there for, too.
+    // Fastify runs hooks also for requests that match no route.
     if (request.is404) return done();
     const own = routeOptions(request.routeOptions.config);
-    const exchange = exchangeOf(own);
+    const exchange = routeExchange(own);
     if (own === false || !exchange.concerns(request.method)) return done();
     void serveNode(exchange, request, nodeExchange(request, reply, done));
   };
@@ -109,14 +109,14 @@ function install(instance: FastifyLike, options: FastifyIdempotencyOptions): voi
   instance.addHook(
     'onError',
     (_request: unknown, reply: FastifyReplyLike, error: Error, done: () => void) => {
-      tellError(reply.raw, error);
+      noteError(reply.raw, error);
       done();
     },
   );
 }
 
-/** A route's options, over those of the plugin. */
-function settingsOf(ofPlugin: ReadOptions<FastifyRequestLike>, own: Partial<FastifyIdempotencyOptions>) {
+/** The settings of a route: its own options take precedence over those of the plugin. */
+function routeSettings(ofPlugin: ReadOptions<FastifyRequestLike>, own: Partial<FastifyIdempotencyOptions>) {
   const { options, notes } = readHttpOptions(NAME, own);
   return httpSettings(NAME, { options: bare({ ...ofPlugin.options, ...options }), notes });
 }
@@ -127,7 +127,7 @@ function nodeExchange(...[request, reply, done]: Parameters<Hook>): NodeExchange
     raw: request.raw as IncomingMessage,
     res,
     body: request.body,
-    bodyRemedy: 'its content type parser gave nothing',
+    bodyRemedy: 'its content type parser returned nothing',
     scopeHint:
       'fastifyIdempotency() is a preHandler hook, and preHandler hooks that were added after it, or to the route, run later: ' +
       'let an onRequest or preValidation hook tell who the caller is',
@@ -139,7 +139,7 @@ function nodeExchange(...[request, reply, done]: Parameters<Hook>): NodeExchange
     },
     fail: (error) => done(error as Error),
     takeOver: () => {
-      // No onSend hook may change a replay, but what earlier hooks set (CORS, say) goes with it.
+      // onSend hooks must not change a replay. Headers that earlier hooks set, such as CORS, are kept.
       reply.hijack();
       for (const [name, value] of Object.entries(reply.getHeaders()))
         if (value !== undefined) res.setHeader(name, value);
@@ -156,16 +156,17 @@ function routeOptions(config: unknown): RouteOptions | undefined {
 }
 
 /**
- * Idempotency keys for Fastify 5: `app.register(fastifyIdempotency, { store, scope })`, for the routes that are added
- * after it, in this scope and those within. A route has options of its own in `config: { idempotency: { required: false } }`,
- * or none with `config: { idempotency: false }`. The handler finds its attempt in `request.idempotency` and in
- * `currentAttempt()`.
+ * Idempotency keys for Fastify 5. The plugin protects the routes that are added after it, in its encapsulation context and those
+ * within. A route has its own options in `config: { idempotency: { required: false } }`; `config: { idempotency: false }` turns
+ * the protection off. The handler finds its attempt in `request.idempotency` and in `currentAttempt()`.
  *
- * It is a preHandler hook: let an onRequest or preValidation hook tell who the caller is.
- * @throws UsageError INVALID_OPTIONS when it is registered, or a route is added
+ * It is a preHandler hook: identify the caller in an onRequest or preValidation hook.
+ *
+ * @example app.register(fastifyIdempotency, { store, scope: (request) => request.user.id });
+ * @throws UsageError INVALID_OPTIONS when the plugin is registered, or a route is added
  */
 export const fastifyIdempotency: FastifyPlugin = Object.assign(plugin, {
-  // What fastify-plugin does: the hooks are of the scope that registers us, not of one of our own.
+  // As fastify-plugin does: the hooks belong to the context that registers the plugin, not to a new one.
   [Symbol.for('skip-override')]: true,
   [Symbol.for('fastify.display-name')]: 'twiceshy',
   [Symbol.for('plugin-meta')]: { name: 'twiceshy', fastify: '5.x' },

@@ -7,26 +7,27 @@ import { httpSettings, readHttpOptions, type HttpOptions } from './internal/opti
 
 export * from './internal/shared-exports.js';
 
-/** Functions of the request may also take what the handler is given besides it: `scope: (request, context: Context) => ...`. */
+/** Functions in the options also get the handler's other arguments: `scope: (request, context: Context) => ...`. */
 export type FetchIdempotencyOptions = HttpOptions<Request, unknown[]>;
 export type FetchHandler<Rest extends unknown[], Req extends Request = Request> = (
   request: Req,
   ...rest: Rest
 ) => Response | Promise<Response>;
-/** The request may be a framework's own, such as Next's. */
+/** The request may have a framework's own type, such as Next's. */
 export type FetchIdempotency = <Rest extends unknown[] = [], Req extends Request = Request>(
   handler: FetchHandler<Rest, Req>,
 ) => (request: Req, ...rest: Rest) => Promise<Response>;
 
-/** The client is not there to see it. */
+/** The status of an answer to a client that has left, and does not see it. */
 const CLIENT_LEFT = 499;
 
 /**
- * Idempotency keys for handlers of the fetch standard (Hono, Bun, Deno, Next route handlers): returns a wrapper,
- * `const POST = fetchIdempotency({ store, scope })(async (request) => Response.json(...))`. The handler gets the request
- * with its body unread, and finds its attempt in `currentAttempt()`.
+ * Idempotency keys for handlers of the fetch standard (Hono, Bun, Deno, Next route handlers). It returns a function that wraps
+ * handlers. The handler gets the request with its body unread, and finds its attempt in `currentAttempt()`.
  *
- * Records belong to the path; give `route` where paths hold parameters and one key must mean one operation over all.
+ * Records belong to the path. If paths contain parameters and a key must be unique across them, give the option `route`.
+ *
+ * @example export const POST = fetchIdempotency({ store, scope })(async (request) => Response.json(await create(request)));
  * @throws UsageError INVALID_OPTIONS
  */
 export function fetchIdempotency(options: FetchIdempotencyOptions): FetchIdempotency {
@@ -35,10 +36,11 @@ export function fetchIdempotency(options: FetchIdempotencyOptions): FetchIdempot
   );
   return (handler) =>
     async (request, ...rest) => {
+      if (!exchange.concerns(request.method)) return handler(request, ...rest);
       const recording = new FetchRecording(exchange.settings);
       let hasStarted = false;
       const marks: Mark[] = [];
-      const facts = factsOf(request, rest, exchange.settings.maxRequestBytes, marks);
+      const facts = requestFacts(request, rest, exchange.settings.maxRequestBytes, marks);
       const answered = exchange.answer(request, facts, () => {
         hasStarted = true;
         void recording.follow(() => handler(request, ...rest));
@@ -68,9 +70,9 @@ function toResponse({ status, headers, body }: Answered): Response {
   const pairs = Object.entries(headers).flatMap(([name, value]) =>
     [value].flat().map((each): [string, string] => [name, String(each)]),
   );
-  // Some servers say what type an empty body has, which one that is absent has not.
+  // Null for an empty body, because some servers add a content type to an empty one.
   const isAbsent = isBodiless(status) || body.length === 0;
-  // As bytes: a text would be given a type of its own.
+  // As bytes: for a string, Response adds a content type of its own.
   const bytes = typeof body === 'string' ? new TextEncoder().encode(body) : (body as Uint8Array<ArrayBuffer>);
   return new Response(isAbsent ? null : bytes, {
     status,
@@ -87,7 +89,7 @@ function marked(response: Response, marks: readonly Mark[]): Response {
   return new Response(response.body, { status, statusText, headers });
 }
 
-function factsOf<Req extends Request>(
+function requestFacts<Req extends Request>(
   request: Req,
   rest: readonly unknown[],
   maxRequestBytes: number,
@@ -106,7 +108,7 @@ function factsOf<Req extends Request>(
     isReading: () => body.isReading,
     mark: (...mark) => void marks.push(mark),
     body: () => body.compared(),
-    // Whoever calls the handler may give it one Request several times.
+    // A caller may pass the same Request object several times.
     comesOnce: false,
     onGone(listener) {
       if (request.signal.aborted) listener();

@@ -1,4 +1,4 @@
-/** What users of the neutral API give and get. */
+/** The public types of the API that all adapters share. */
 import type { CodecOptions } from '../codec/index.js';
 import type { Admit } from '../core/admission.js';
 import type { Attempt } from '../core/attempt/attempt.js';
@@ -9,80 +9,87 @@ import type { IdempotencyStatus, RecordState } from '../core/record.js';
 import type { LeaseStore } from '../core/store.js';
 import type { KeysInLogs, Logger } from './logging.js';
 
-/** What a reconcile function found out about an abandoned attempt. */
+/**
+ * What a reconcile function found out about an abandoned attempt. `'run'`: nothing happened, so run the work. The other two
+ * record the outcome without running anything.
+ */
 export type Reconciled<T> = 'run' | { readonly completed: T } | { readonly failed: unknown };
 
 /**
- * What is done with an abandoned record. `retry` runs the work again (at-least-once); `block` refuses with IN_DOUBT
- * until a person calls `resolve`; a function asks the provider what happened, under the new lease.
+ * What happens to an abandoned record: its attempt lost the lease without an outcome, after a crash for example. `retry` runs
+ * the work again (at-least-once). `block` refuses with IN_DOUBT until a person calls `resolve`. A function is called under the
+ * new lease, to ask the provider what happened.
  */
 export type OnAbandoned<T> =
   'retry' | 'block' | ((attempt: Attempt) => Reconciled<T> | Promise<Reconciled<T>>);
 
-/** Which record: what stands beside the key. */
+/** What identifies a record, besides the key. */
 export interface Namespaced {
-  /** Stands first in every address. @default 'idempotency' */
+  /** The first part of every address. @default 'idempotency' */
   prefix?: string;
-  /** The operation. Two operations never share a record. @default the instance's; one of the two must be given */
+  /** The name of the operation. Two operations never share a record. Required here or in the instance. @default the instance's */
   name?: string;
-  /** The tenant whose keys these are. @default none */
+  /** The tenant that the key belongs to. @default none */
   scope?: string;
 }
 
 export interface RunOptions<T> extends CommonOptions, Namespaced {
-  /** Fingerprinted: the same key with another payload is refused with KEY_REUSED. @default none */
+  /** Its fingerprint is recorded: the same key with another payload is refused with KEY_REUSED. @default none */
   payload?: unknown;
-  /** Aborting it ends this caller's waiting, never the work. @default none */
+  /** Aborting it ends this caller's wait, never the work. @default none */
   signal?: AbortSignal;
-  /** Which failures are final. @default 'none' */
+  /** Which failures are final. Others may run again under the same key. @default 'none' */
   remember?: Remember<unknown>;
-  /** @default 'retry' */
+  /** What happens after a crash; see {@link OnAbandoned}. @default 'retry' */
   onAbandoned?: OnAbandoned<T>;
 }
 
 export interface IdempotencyOptions extends CommonOptions, Namespaced {
+  /** Where the records are kept. */
   store: LeaseStore;
-  /** Whether a run without a `scope` is refused with INVALID_OPTIONS, in every face. @default false, or what the store says */
+  /** Whether every run needs a `scope`: one without is refused with INVALID_OPTIONS, in every adapter. @default the store's */
   requireScope?: boolean;
-  /** Which failures are final. @default 'none' */
+  /** Which failures are final. Others may run again under the same key. @default 'none' */
   remember?: Remember<unknown>;
-  /** How class instances in results are treated. @default refused, with the path named */
+  /** How values are recorded: class instances, errors, redaction. @default class instances are refused, and the error names the path */
   codec?: CodecOptions;
   /**
-   * A secret of 16 characters or more: the scope is stored as its HMAC-SHA256 under it, so that who reads the store can't
-   * test guesses. Records are then at other addresses: a new or another pepper finds none of those that were written before.
-   * @default none: the scope is stored as it is; HTTP stores its hash
+   * A secret of at least 16 characters. The scope is stored as its HMAC-SHA256 under this secret, so that somebody who reads the
+   * store can't test guesses. It changes the addresses: with a new pepper no earlier record is found.
+   * @default none: the scope is stored as it is, and as a hash by the HTTP adapters
    */
   pepper?: string;
   /** Any subset of debug, info, warn, error. @default warnings go to process.emitWarning */
   logger?: Logger;
   /**
-   * Asked before each call, duplicates included, whether it is let in: `false`, or in how many milliseconds to come again,
-   * refuses it with LIMITED. {@link inFlightPerScope} and {@link waitersPerKey} make such functions. @default all are let in
+   * Called before each call, duplicates included, to decide whether it may start. `false`, or a number of milliseconds after
+   * which to retry, refuses it with LIMITED. {@link inFlightPerScope} and {@link waitersPerKey} make such functions.
+   * @default every call may start
    */
   admit?: Admit;
   /**
-   * How keys stand in what goes to the logger, or to the process as a warning. `'hash'`: the first 16 hex digits of their
-   * SHA-256. Events, callbacks and errors of the caller have them as they are. @default 'plain'
+   * How keys appear in logged and process warnings. `'hash'`: as the first 16 hex digits of their SHA-256. Events, callbacks and
+   * the errors that callers get have the plain keys. @default 'plain'
    */
   keysInLogs?: KeysInLogs;
 }
 
 /**
- * One engine on one store, with its defaults: made by `createIdempotency()`. The HTTP adapters and consumers take it as their
- * `idempotency`.
+ * Runs operations once per key on one store, with default options. Made by `createIdempotency()`. HTTP adapters and consumers
+ * take it as their option `idempotency`.
  */
 export interface Idempotency {
   /**
    * Runs the work once for the key, and gives every duplicate the same answer.
-   * @throws UsageError INVALID_KEY, INVALID_OPTIONS: also where neither the call nor the instance has a `name`
-   * @throws IdempotencyError what stands in its `code`; or what the work threw, recorded or its own
+   * @throws UsageError INVALID_KEY, INVALID_OPTIONS; also if neither the call nor the instance has a `name`
+   * @throws IdempotencyError see its `code`; or what the work threw, in this call or in the recorded attempt
    */
   run<T>(key: string, work: (attempt: Attempt) => T | Promise<T>, options?: RunOptions<T>): Promise<T>;
-  /** The record of a key, or undefined. Counts no hit. Needs the `name` of the run. */
+  /** The record of a key, or undefined. It needs the `name` of the run, and does not count as a hit. */
   get<T = unknown>(key: string, where?: Namespaced): Promise<IdempotencyRecord<T> | undefined>;
   /**
-   * Settles a key by hand: what a person decides about an outcome in doubt. `false` when there is no record.
+   * Records the outcome of a key by hand, for example after a person has looked into one that is in doubt. `false` if there is
+   * no record.
    * @throws DuplicateError CONCURRENT_REQUEST while an attempt runs
    */
   resolve(
@@ -91,28 +98,28 @@ export interface Idempotency {
     where?: Namespaced,
   ): Promise<boolean>;
   /**
-   * Forgets a key, so that the next call runs. `false` when there is no record. The fence is kept, so that a late
-   * writer does not bring the record back.
+   * Forgets a key, so that the next call runs. `false` if there is no record. The fencing token is kept for a while, so that an
+   * earlier attempt that is late can't write the record again.
    * @throws DuplicateError CONCURRENT_REQUEST while an attempt runs, unless forced
    */
   forget(key: string, options?: Namespaced & { force?: boolean }): Promise<boolean>;
-  /** What happened in this process so far: to one operation, or to all together. */
+  /** Counters of this process: of one operation, or of all together. */
   stats(name?: string): Stats;
-  /** Listens to an event; the returned function ends it. */
+  /** Adds a listener to an event. Call the returned function to remove it. */
   on(event: EventName, listener: Listener): () => void;
   /**
-   * Refuses new runs, and waits for running work and unrecorded results, 10 s at most. Releases nothing: what still
-   * runs keeps its lease. The store is the caller's to close.
+   * Refuses new runs, and waits at most 10 s for running work and for results that are not recorded yet. Work that still runs
+   * then keeps its lease. It does not close the store.
    */
   close(): Promise<void>;
 }
 
-/** A record that answered a call. Where its `status` is FAILED, there is an `error` and no `result`. */
+/** A record that answered a call. If its `status` is FAILED, it has an `error` and no `result`. */
 export interface CacheHit<T = unknown> extends IdempotencyRecord<T> {
   result: T;
 }
 
-/** A record as people see it. Times are milliseconds since 1970. */
+/** A record as users see it. Times are milliseconds since 1970. */
 export interface IdempotencyRecord<T = unknown> {
   key: string;
   status: IdempotencyStatus;
@@ -129,8 +136,8 @@ export interface IdempotencyRecord<T = unknown> {
   leaseEndsAt?: number;
 }
 
-/** What a face asks for: an operation whose address, fingerprint and label are not made yet. */
-export interface FaceOperation<T> extends Omit<Operation<T>, 'key' | 'label' | 'fingerprint'> {
+/** An operation as an adapter requests it: not checked yet, without address and fingerprint. */
+export interface AdapterOperation<T> extends Omit<Operation<T>, 'key' | 'label' | 'fingerprint'> {
   readonly key: unknown;
   readonly name: string;
   readonly scope?: string | undefined;

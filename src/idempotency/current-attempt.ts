@@ -10,14 +10,16 @@ interface Frame {
   readonly outer: Frame | undefined;
 }
 
-// One per process, also where the ESM and the CommonJS build are both loaded.
+// One for the process, even if the ESM and the CommonJS build are both loaded.
 const FRAMES = Symbol.for('twiceshy.attempts.1');
 const holder = globalThis as { [FRAMES]?: AsyncLocalStorage<Frame> };
 const frames = (holder[FRAMES] ??= new AsyncLocalStorage<Frame>());
 
 /**
- * The attempt that the calling code runs in: its key, fence, attempt number, signal and `deriveKey(name)`.
- * Undefined outside of work.
+ * The attempt that the calling code runs in, with its key, fencing token, attempt number, signal and `deriveKey(name)`. Undefined
+ * outside of protected work.
+ *
+ * @example await stripe.charges.create(charge, { idempotencyKey: currentAttempt()?.deriveKey('charge') });
  */
 export function currentAttempt(): Attempt | undefined {
   return frames.getStore()?.attempt;
@@ -27,7 +29,7 @@ export function enterAttempt<R>(attempt: Attempt, store: LeaseStore, key: StoreK
   return frames.run({ attempt, store, key, outer: frames.getStore() }, run);
 }
 
-/** Whether the calling code is work that holds this very key: waiting for it would wait for itself. */
+/** Whether the calling code runs under this key: a nested call of the same key would wait for itself. */
 export function holdsKey(store: LeaseStore, key: StoreKey): boolean {
   for (let frame = frames.getStore(); frame; frame = frame.outer) {
     if (frame.store === store && identityOf(frame.key) === identityOf(key)) return true;
@@ -35,7 +37,7 @@ export function holdsKey(store: LeaseStore, key: StoreKey): boolean {
   return false;
 }
 
-/** Whether the calling code is part of this attempt's work, also from within attempts that the work began itself. */
+/** Whether the calling code is part of this attempt's work, directly or inside attempts that the work started. */
 export function isInside(attempt: Attempt): boolean {
   for (let frame = frames.getStore(); frame; frame = frame.outer) {
     if (frame.attempt === attempt) return true;

@@ -1,4 +1,4 @@
-import { Adapter } from './adapter.js';
+import { Runtime } from './runtime.js';
 import type { Idempotency, IdempotencyOptions, IdempotencyRecord, Namespaced, RunOptions } from './api.js';
 import {
   checkListener,
@@ -14,14 +14,14 @@ import { invalid, readOptions, show, type InheritanceTable } from '../core/check
 import type { EventName, Listener, Stats } from '../core/events.js';
 import { abandonedRule, checkWork, COMMON_INHERITANCE, requireName, resolvePolicy } from '../core/options.js';
 import { newToken } from '../core/token.js';
-import { reconcileOf, workOf } from './outcomes.js';
+import { toReconcile, toWork } from './outcomes.js';
 
 export type { Idempotency } from './api.js';
 
-/** How adapters reach what is theirs; registered, since the ESM and the CommonJS copy may both be loaded. */
-const DOOR = Symbol.for('twiceshy.adapter.1');
+/** The hidden member where an instance keeps its runtime. A registered symbol, because the ESM and the CommonJS build may both be loaded. */
+const RUNTIME = Symbol.for('twiceshy.runtime.1');
 
-/** What becomes of the options of an instance in its own methods. */
+/** How the instance's own methods use its options. */
 export const RUN_INHERITANCE = {
   ...COMMON_INHERITANCE,
   prefix: 'inherited',
@@ -42,28 +42,25 @@ const rejected = async (error: unknown): Promise<never> => {
 };
 
 class Instance implements Idempotency {
-  readonly #adapter: Adapter;
+  readonly #runtime: Runtime;
 
-  constructor(adapter: Adapter) {
-    this.#adapter = adapter;
-    Object.defineProperty(this, DOOR, { value: adapter });
+  constructor(runtime: Runtime) {
+    this.#runtime = runtime;
+    Object.defineProperty(this, RUNTIME, { value: runtime });
   }
 
   run<T>(key: string, work: (attempt: Attempt) => T | Promise<T>, options: RunOptions<T> = {}): Promise<T> {
     try {
-      const given = readOptions('run()', RUN_OPTIONS, options, this.#adapter.note);
+      const given = readOptions('run()', RUN_OPTIONS, options, this.#runtime.note);
       checkWork(work);
-      return runWith(this.#adapter, 'run()', key, work, given);
+      return runWith(this.#runtime, 'run()', key, work, given);
     } catch (error) {
       return rejected(error);
     }
   }
 
   async get<T = unknown>(key: string, where: Namespaced = {}): Promise<IdempotencyRecord<T> | undefined> {
-    return await this.#adapter.get<T>(
-      key,
-      this.#placeOf('get()', readOptions('get()', PLACE_OPTIONS, where)),
-    );
+    return await this.#runtime.get<T>(key, this.#place('get()', readOptions('get()', PLACE_OPTIONS, where)));
   }
 
   async resolve(
@@ -71,17 +68,17 @@ class Instance implements Idempotency {
     outcome: { result: unknown } | { error: unknown },
     where: Namespaced = {},
   ): Promise<boolean> {
-    const place = this.#placeOf('resolve()', readOptions('resolve()', PLACE_OPTIONS, where));
+    const place = this.#place('resolve()', readOptions('resolve()', PLACE_OPTIONS, where));
     checkOutcomeByHand(outcome);
     const isGood = 'result' in outcome;
     const given = isGood
       ? ({ kind: 'completed', value: outcome.result } as const)
       : ({ kind: 'failed', error: outcome.error, final: true } as const);
-    const encoded = this.#adapter.encode(given, { name: place.name, key });
+    const encoded = this.#runtime.encode(given, { name: place.name, key });
     if (!('text' in encoded)) throw encoded.error;
     const settled = { status: isGood ? 'COMPLETED' : 'FAILED', final: true, payload: encoded.text } as const;
-    const retentionMs = this.#adapter.policy.ttlMs;
-    return await this.#adapter.override(key, place, {
+    const retentionMs = this.#runtime.policy.ttlMs;
+    return await this.#runtime.override(key, place, {
       kind: 'resolve',
       token: newToken(),
       ...settled,
@@ -91,76 +88,80 @@ class Instance implements Idempotency {
 
   async forget(key: string, options: ForgetOptions = {}): Promise<boolean> {
     const { force = false, ...where } = readOptions('forget()', FORGET_OPTIONS, options);
-    return await this.#adapter.override(key, this.#placeOf('forget()', where), { kind: 'forget', force });
+    return await this.#runtime.override(key, this.#place('forget()', where), { kind: 'forget', force });
   }
 
   stats(name?: string): Stats {
-    return this.#adapter.events.stats(name);
+    return this.#runtime.events.stats(name);
   }
 
   on(event: EventName, listener: Listener): () => void {
     checkListener(event, listener);
-    return this.#adapter.events.on(event, listener);
+    return this.#runtime.events.on(event, listener);
   }
 
   close(): Promise<void> {
-    return this.#adapter.close();
+    return this.#runtime.close();
   }
 
-  #placeOf(method: string, { name = this.#adapter.given.name, ...where }: Namespaced) {
+  #place(method: string, { name = this.#runtime.given.name, ...where }: Namespaced) {
     return { ...where, name: requireName(method, name) };
   }
 }
 
 /**
- * A run whose options are checked, over those of the instance. Not async: a promise less on the path of every run.
- * @param where who runs, for messages
- * @throws UsageError at once, for options that do not go together
+ * A run with checked options, which take precedence over those of the instance. Not async, which saves every run a promise.
+ * @param where the caller's name, for messages
+ * @throws UsageError synchronously, for options that do not fit together
  */
 export function runWith<T>(
-  adapter: Adapter,
+  runtime: Runtime,
   where: string,
   key: string,
   work: (attempt: Attempt) => T | Promise<T>,
   options: RunOptions<T>,
 ): Promise<T> {
-  const { given } = adapter;
+  const { given } = runtime;
   const { onAbandoned, remember = given.remember ?? 'none' } = options;
   const rule = abandonedRule(onAbandoned);
-  const answer = adapter.answer<T>({
+  const answer = runtime.answer<T>({
     key,
     name: requireName(where, options.name ?? given.name),
     scope: options.scope,
     prefix: options.prefix,
     payload: options.payload,
-    policy: resolvePolicy(options, adapter.policy),
+    policy: resolvePolicy(options, runtime.policy),
     onDuplicate: 'replay',
     onAbandoned: rule,
     signal: options.signal,
-    work: workOf(work, remember, rule),
-    reconcile: typeof onAbandoned === 'function' ? reconcileOf(onAbandoned) : undefined,
+    work: toWork(work, remember, rule),
+    reconcile: typeof onAbandoned === 'function' ? toReconcile(onAbandoned) : undefined,
   });
-  return answer.then((given) => adapter.unwrap(given));
+  return answer.then((given) => runtime.unwrap(given));
 }
 
 /**
- * One engine on one store, with the defaults of all its runs.
+ * Creates an instance that runs operations once per key on one store. The options are the defaults of all its runs.
+ *
+ * @example
+ * const idempotency = createIdempotency({ store: new RedisStore(url), name: 'charge' });
+ * const charge = await idempotency.run(order.id, () => provider.charge(order));
  * @throws UsageError INVALID_OPTIONS
  */
 export function createIdempotency(options: IdempotencyOptions): Idempotency {
   const notes: string[] = [];
   const read = readOptions('createIdempotency()', INSTANCE_OPTIONS, options, (note) => notes.push(note));
-  const adapter = new Adapter(read);
-  notes.forEach(adapter.note);
-  return new Instance(adapter);
+  const runtime = new Runtime(read);
+  notes.forEach(runtime.note);
+  return new Instance(runtime);
 }
 
 /**
- * What an adapter is to stand on.
- * @throws UsageError INVALID_OPTIONS for what `createIdempotency()` did not make
+ * The runtime behind an instance, for adapters.
+ * @throws UsageError INVALID_OPTIONS for a value that `createIdempotency()` did not make
  */
-export function adapterOf(idempotency: Idempotency): Adapter {
-  const adapter = (Object(idempotency) as { [DOOR]?: Adapter })[DOOR];
-  if (adapter) return adapter;
-  throw invalid(`idempotency is ${show(idempotency)}: give what createIdempotency() made`);
+export function getRuntime(idempotency: Idempotency): Runtime {
+  const runtime = (Object(idempotency) as { [RUNTIME]?: Runtime })[RUNTIME];
+  if (runtime) return runtime;
+  throw invalid(`idempotency is ${show(idempotency)}: give what createIdempotency() returned`);
 }

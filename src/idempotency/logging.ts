@@ -3,7 +3,7 @@ import { choice, messageOf } from '../core/check.js';
 import { Events, type EventDetail, type EventName, type Tally } from '../core/events.js';
 import { sha256Hex } from '../keys/index.js';
 
-/** Any subset of these; what is missing is not logged. */
+/** A logger with any of these methods. Messages of a missing level are dropped. */
 export interface Logger {
   debug?(message: string, detail?: unknown): void;
   info?(message: string, detail?: unknown): void;
@@ -11,32 +11,33 @@ export interface Logger {
   error?(message: string, detail?: unknown): void;
 }
 
-/** Of an error whose objects are not recorded. */
+/** The warning about an error that is recorded without some of its members. */
 export const droppedMembers = ({ paths = [] }: EventDetail) =>
-  `failed, and is recorded without ${paths.join(', ')}, where clients keep what they sent and received; duplicates get the ` +
-  'error without them, unless codec.errors.keep names them';
+  `failed, and its error is recorded without ${paths.join(', ')}: objects are left out, because clients keep requests and ` +
+  'responses there. Duplicates get the error without them, unless codec.errors.keep names them';
 
-/** The events that somebody should hear of, in words. */
+/** The events that are logged as warnings, with their text. */
 const WARNINGS: Partial<Record<EventName, (detail: EventDetail) => string | undefined>> = {
   'lease-lost': () => 'lost its lease while it ran; another attempt may run it',
-  unrecorded: () => 'ended, and the store could not be told in time; recording goes on in the background',
+  unrecorded: () =>
+    'ended, but its outcome could not be recorded in time; recording continues in the background',
   superseded: () => 'ended, and its outcome was refused: a newer attempt or a person holds the record',
-  // A lost withdrawal blocks the key until the lease ends, and no longer; an outage may bring many of them.
+  // A lost withdrawal of a claim is not logged: it only blocks the key until the lease ends, and an outage may bring many.
   'given-up': ({ what }) =>
     what === 'outcome'
-      ? 'ended, and the store is not told: too many outcomes wait for it, or it was away for too long'
+      ? 'ended, and its outcome will not be recorded: too many outcomes wait for the store, or it was unavailable for too long'
       : what === 'value'
         ? 'ended, and will be recorded without its value: too many outcomes wait for the store'
         : undefined,
-  unprotected: () => 'runs unprotected: the store could not be asked, and onStoreError is "run"',
+  unprotected: () => 'runs unprotected: the store is unavailable, and onStoreError is "run"',
   'dropped-members': droppedMembers,
   'no-value': (detail) =>
     `ended, and was recorded without its value, because of ${detail.path ?? 'it'}: ${messageOf(detail.error)}`,
   'no-verdict': (detail) =>
-    `failed, and remember was of no help, so that its default decided: ${messageOf(detail.error)}`,
+    `failed, and remember gave no usable answer, so its default was used: ${messageOf(detail.error)}`,
 };
 
-/** Where warnings go: to the logger, or where there is none, to the process. */
+/** A function that sends warnings to the logger, or without one to `process.emitWarning`. */
 export function warnThrough(logger: Logger | undefined): (message: string, detail?: unknown) => void {
   return (message, detail) => {
     if (!logger) return emitWarning(message);
@@ -50,7 +51,7 @@ export function warnThrough(logger: Logger | undefined): (message: string, detai
 
 const MAX_REMEMBERED = 100;
 
-/** Tells each message once: the loop of a caller must not fill a log. */
+/** Passes each message on once, so that a caller in a loop does not fill the log. */
 export function onceEach(tell: (message: string) => void): (message: string) => void {
   const told = new Set<string>();
   return (message) => {
@@ -60,7 +61,7 @@ export function onceEach(tell: (message: string) => void): (message: string) => 
   };
 }
 
-/** How keys stand in warnings: as they are, or as the first 16 hex digits of their SHA-256. */
+/** How keys appear in warnings: plain, or as the first 16 hex digits of their SHA-256. */
 export type KeysInLogs = 'plain' | 'hash';
 
 export const KEYS_IN_LOGS = choice('plain', 'hash');
@@ -69,7 +70,7 @@ function keyInLogs(key: string, mode: KeysInLogs = 'plain'): string {
   return mode === 'hash' ? sha256Hex(key).slice(0, 16) : key;
 }
 
-/** What an event tells, as a log may have it: errors of ours name the key too. */
+/** The detail of an event in the form that may be logged. With hashed keys its error is replaced too, since messages name the key. */
 export function inLogs<D extends { readonly key: string; readonly error?: unknown }>(
   detail: D,
   mode: KeysInLogs = 'plain',
@@ -78,12 +79,12 @@ export function inLogs<D extends { readonly key: string; readonly error?: unknow
   const key = keyInLogs(detail.key, mode);
   if (detail.error === undefined) return { ...detail, key };
   const { name, code } = Object(detail.error) as { name?: unknown; code?: unknown };
-  // Its stack and its causes may name the key as well.
+  // A new error, because the stack and the causes of the original may contain the key.
   const error = Object.assign(new Error(messageOf(detail.error).replaceAll(detail.key, key)), { name, code });
   return { ...detail, key, error };
 }
 
-/** Events that are reported to the logger, or as process warnings where there is none. */
+/** Events that are also reported as warnings: to the logger, or without one to the process. */
 export function reportEvents(logger: Logger | undefined, tally?: Tally, keys?: KeysInLogs): Events {
   const warn = warnThrough(logger);
   const events = new Events((error) => warn(`a listener threw: ${messageOf(error)}`, { error }), tally);

@@ -1,4 +1,4 @@
-/** What the neutral API may be given: its option tables, and what plain JavaScript may hand to it besides. */
+/** The option tables of `createIdempotency()` and of its methods, and checks of their other arguments. */
 import type { IdempotencyOptions, Namespaced, RunOptions } from './api.js';
 import { ANY, BOOLEAN, checkNames, invalid, OBJECT, show, type OptionTable } from '../core/check.js';
 import { isEventName } from '../core/events.js';
@@ -17,7 +17,7 @@ import {
 } from '../core/options.js';
 import { KEYS_IN_LOGS } from './logging.js';
 
-/** Of `get()` and `resolve()`. */
+/** The options of `get()` and `resolve()`. */
 export const PLACE_OPTIONS = {
   prefix: PREFIX,
   name: NAME,
@@ -25,7 +25,7 @@ export const PLACE_OPTIONS = {
 } satisfies OptionTable<Namespaced>;
 
 export interface ForgetOptions extends Namespaced {
-  /** Also while an attempt runs, which then loses its lease. @default false */
+  /** Forgets the key even while an attempt runs, which then loses its lease. @default false */
   force?: boolean;
 }
 export const FORGET_OPTIONS = { ...PLACE_OPTIONS, force: BOOLEAN } satisfies OptionTable<ForgetOptions>;
@@ -56,7 +56,7 @@ export const INSTANCE_OPTIONS = {
 export function checkOutcomeByHand(outcome: unknown): void {
   checkNames('the outcome of resolve()', outcome, { result: ANY, error: ANY });
   if (Object.keys(outcome as object).length !== 1)
-    throw invalid('an outcome by hand is { result } or { error }, one of the two');
+    throw invalid('the outcome of resolve() must be either { result } or { error }');
 }
 
 /** @throws UsageError INVALID_OPTIONS */

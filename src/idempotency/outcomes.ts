@@ -1,4 +1,4 @@
-/** Between what users say and what the engine knows. */
+/** Converts what users' functions return or throw into outcomes, and outcomes into text. */
 import type { OnAbandoned, Reconciled } from './api.js';
 import { encodeFailure, type Codec, type RedactFacts } from '../codec/index.js';
 import type { Attempt } from '../core/attempt/attempt.js';
@@ -9,15 +9,15 @@ import type { Remember } from '../core/options.js';
 import { failureOutcome, judge, type Outcome } from '../core/outcome.js';
 import type { AbandonedRule } from '../core/record.js';
 
-/** Work that returns or throws, as work whose every end is an outcome. */
-export function workOf<T>(
+/** Wraps work that returns or throws, so that every end of it is an outcome. */
+export function toWork<T>(
   work: (attempt: Attempt) => T | Promise<T>,
   remember: Remember<unknown>,
   rule: AbandonedRule,
 ): (attempt: Attempt) => Promise<Outcome<T>> {
   const completed = (value: T): Outcome<T> => ({ kind: 'completed', value });
   const failed = (error: unknown): Outcome<T> => judge(remember, error, rule);
-  // Not async: what costs most of a short run are the frames of async functions.
+  // Not async: the frames of async functions cost most of a short run.
   return (attempt) => {
     try {
       return Promise.resolve(work(attempt)).then(completed, failed);
@@ -27,15 +27,15 @@ export function workOf<T>(
   };
 }
 
-/** A user's reconcile function, as the engine asks it. */
-export function reconcileOf<T>(
+/** Wraps a user's reconcile function into the form that the engine calls. */
+export function toReconcile<T>(
   ask: Extract<OnAbandoned<T>, (attempt: Attempt) => unknown>,
 ): (attempt: Attempt) => Promise<Outcome<T> | 'run'> {
-  return async (attempt) => outcomeOf(await ask(attempt));
+  return async (attempt) => toOutcome(await ask(attempt));
 }
 
-/** @throws UsageError INVALID_OPTIONS for an answer that means nothing: then nobody can say what happened */
-function outcomeOf<T>(found: Reconciled<T>): Outcome<T> | 'run' {
+/** @throws UsageError INVALID_OPTIONS for an answer in none of the three forms */
+function toOutcome<T>(found: Reconciled<T>): Outcome<T> | 'run' {
   if (found === 'run') return 'run';
   if (typeof found === 'object' && found !== null) {
     if ('completed' in found) return { kind: 'completed', value: found.completed };
@@ -43,11 +43,14 @@ function outcomeOf<T>(found: Reconciled<T>): Outcome<T> | 'run' {
   }
   throw new UsageError(
     'INVALID_OPTIONS',
-    `the onAbandoned function answered ${show(found)}: it answers "run", { completed } or { failed }`,
+    `the onAbandoned function returned ${show(found)}: it must return "run", { completed } or { failed }`,
   );
 }
 
-/** @param onDropped told of what is left out of errors, by its path */
+/**
+ * An outcome as text, redacted; or the reason why it must be recorded without its value.
+ * @param onDropped called with the path of each member that is left out of an error
+ */
 export function encodeOutcome(
   codec: Codec,
   outcome: Outcome<unknown>,

@@ -5,7 +5,7 @@ import { write, type Form } from '../values/write.js';
 
 type Code = 'INVALID_KEY' | 'INVALID_OPTIONS';
 
-/** Enough for 64 MiB of bytes. Hashing more holds up the process for seconds: hash it yourself, as a stream. */
+/** Enough for 64 MiB of bytes. Hashing more blocks the process for seconds: hash such data yourself, as a stream. */
 const MAX_LENGTH = 128 * 1024 * 1024;
 const MAX_PATH = 80;
 
@@ -18,7 +18,7 @@ const CANONICAL: Form = {
   object: (value, walk) => walk.members(value, sorted(walk.keys(value))),
 };
 
-/** Most objects are written with their members in order, and sorting costs as much as all the rest of a small one. */
+/** Checks first whether the keys are sorted already: for a small object sorting costs as much as all the rest. */
 function sorted(keys: string[]): string[] {
   for (let at = 1; at < keys.length; at++) if (keys[at - 1]! > keys[at]!) return keys.sort();
   return keys;
@@ -29,29 +29,23 @@ const hexOf = ({ buffer, byteOffset, byteLength }: Uint8Array) =>
 const spell = (part: unknown) => (typeof part === 'string' ? quote(part) : String(part));
 
 /**
- * The canonical text of a value: equal values give equal text, distinct values distinct text.
+ * The canonical text of a value: equal values have equal texts, different values have different texts.
  *
- * For JSON values it is JSON text with the members of every object sorted by UTF-16 code units. What JSON
- * has no form for is written as a bare token that JSON text cannot contain: `undefined`, `NaN`, `12n`,
+ * For JSON values it is JSON text, with the members of every object sorted by UTF-16 code units. Values that JSON
+ * lacks are written as tokens that JSON text can't contain: `undefined`, `NaN`, `12n`,
  * `Date(1700000000000)`, `hole(1)`, `Uint8Array(00ff)`, `RegExp("a","g")`, `URL("https://…")`, `Map{…}`,
- * `Set{…}`. Maps and Sets are compared as sets: the order of insertion does not count. Nor do `-0` against
- * `0`, a null prototype, the `lastIndex` of a RegExp, and members that are not enumerable.
+ * `Set{…}`. These make no difference: the insertion order of Maps and Sets, `-0` or `0`, a null prototype, the `lastIndex` of
+ * a RegExp, and members that are not enumerable.
  *
- * @throws UsageError `INVALID_KEY`, naming the path, for what has no dependable text: functions, symbols,
- * class instances, boxed primitives, errors, promises, cycles.
+ * @param root the name of the value in error messages
+ * @param code the code of errors
+ * @param tooLarge the code for a value over a limit: number of values, depth or length
+ * @throws UsageError with the path, for values without a dependable text: functions, symbols, class instances, boxed
+ * primitives, errors, promises, cycles
  */
-export function canonicalize(value: unknown): string {
-  return canonicalText(value, 'value', 'INVALID_KEY');
-}
-
-/**
- * {@link canonicalize} with another name for the value, and another code, in what it throws.
- *
- * @param tooLarge the code for a value that is over a budget: of values, of depth, or of length
- */
-export function canonicalText(
+export function canonicalize(
   value: unknown,
-  root: string,
+  root = 'value',
   code: Code = 'INVALID_KEY',
   tooLarge: Code | 'PAYLOAD_TOO_LARGE' = code,
 ): string {
@@ -63,7 +57,7 @@ export function canonicalText(
       const remedy = over
         ? 'pass fewer values, or a hash of them that you make yourself'
         : 'pass String(x), or the plain fields that identify it';
-      // A path of five hundred names helps nobody.
+      // A value that is nested too deep has a path of hundreds of names.
       const place = over ? path.slice(0, MAX_PATH) : path;
       const message = `${place} ${what}, which has no canonical form: ${remedy}`;
       return new UsageError(over ? tooLarge : code, message, options);

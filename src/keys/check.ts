@@ -2,18 +2,18 @@ import { UsageError } from '../core/errors.js';
 
 const MAX_KEY_LENGTH = 512;
 
-// A template literal turns a missing value into one of these, and then all callers share one key. It counts where it stands
-// alone, whatever the separator is: not within a longer word, such as "annulled".
+// A template literal turns a missing value into one of these words, and then all callers share one key. The words count only
+// where they stand alone, between any separators: not within a longer word, such as "annulled".
 const MISSING_PART = /(?<![\p{L}\p{N}])(?:undefined|null|NaN|Invalid Date)(?![\p{L}\p{N}])|\[object \w+\]/u;
 
-// Control characters, and halves of surrogate pairs: in a `u` pattern a whole pair is no surrogate.
+// Control characters and lone surrogates. In a `u` pattern a complete surrogate pair does not match.
 const FAULTY = /[\p{Cc}\p{Cs}]/u;
 
 /**
- * The key itself, when work may run under it.
+ * Checks a key that work is to run under, and returns it.
  *
- * @throws UsageError `INVALID_KEY` for what {@link checkStoredKey} refuses, and for a key that shows that a part of it was
- * missing: `user:undefined`, `payment-null`, `order_NaN`.
+ * @throws UsageError `INVALID_KEY` for what {@link checkStoredKey} refuses, and for a key that was made with a missing value:
+ * `user:undefined`, `payment-null`, `order_NaN`
  */
 export function checkKey(key: unknown): string {
   const checked = checkStoredKey(key);
@@ -23,13 +23,14 @@ export function checkKey(key: unknown): string {
 }
 
 /**
- * The key itself, when a record may stand under it: for those who look at records, which may be older than today's rules.
+ * Checks a key whose record is to be read or changed, and returns it. Keys with missing parts are allowed here, because the
+ * record may be older than that rule.
  *
- * @throws UsageError `INVALID_KEY` for what is no string, is empty, longer than 512 characters, or holds control characters or
- * half a surrogate pair.
+ * @throws UsageError `INVALID_KEY` for a value that is not a string, is empty, is longer than 512 characters, or contains
+ * control characters or half a surrogate pair
  */
 export function checkStoredKey(key: unknown): string {
-  const fault = faultOf(key, MAX_KEY_LENGTH);
+  const fault = findFault(key, MAX_KEY_LENGTH);
   if (fault === undefined) return key as string;
   throw invalid(fault);
 }
@@ -37,8 +38,8 @@ export function checkStoredKey(key: unknown): string {
 const invalid = (fault: string) =>
   new UsageError('INVALID_KEY', `the idempotency key ${fault}; hashKey(...) makes a key of any values`);
 
-/** Why a value can't be a key or a part of an address; undefined when it can. */
-export function faultOf(value: unknown, max: number): string | undefined {
+/** Why a value can't be a key or a part of an address; undefined if it can. */
+export function findFault(value: unknown, max: number): string | undefined {
   if (typeof value !== 'string' || value === '')
     return `must be a non-empty string and is ${describe(value)}`;
   if (value.length > max) return `has ${value.length} characters, more than ${max}`;

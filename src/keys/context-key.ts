@@ -1,22 +1,22 @@
 import { UsageError } from '../core/errors.js';
-import { canonicalText } from './canonical.js';
-import { keyOfText } from './hash.js';
+import { canonicalize } from './canonical.js';
+import { keyFromText } from './hash.js';
 
-/** What a context key reads: anything with a context that answers `get(name)`. */
+/** What a context key reads from: anything whose `context` has `get(name)`. */
 export interface ContextSource {
   readonly context: { get(name: string): unknown };
 }
 
-/** A name whose value must be there, or one that may be absent. */
+/** The name of a required value, or of one that may be absent. */
 export type ContextName = string | { readonly optional: string };
 
 /**
- * A key function over named context values. Names count as well as values: two lists of names never share a
- * key. An absent optional value (undefined or null) differs from every present one.
+ * Makes a key function from named values of a task's context. The names are part of the key, so two lists of names never share
+ * a key. An absent optional value (undefined or null) gives another key than any value that is present.
  *
  * @example key: contextKey('customerId', 'amount', { optional: 'coupon' })
- * @throws UsageError `INVALID_OPTIONS` for a list that is empty, repeats a name or holds no name; the key
- * function throws `INVALID_KEY` when a value is missing, naming it.
+ * @throws UsageError `INVALID_OPTIONS` for an empty list, a repeated name, or something that is not a name. The key function
+ * throws `INVALID_KEY` when a required value is missing, and names it
  */
 export function contextKey(...names: readonly ContextName[]): (task: ContextSource) => string {
   const fields = names.map(toField);
@@ -25,7 +25,7 @@ export function contextKey(...names: readonly ContextName[]): (task: ContextSour
     const form = "'name', or { optional: 'name' } for one that may be absent";
     throw new UsageError('INVALID_OPTIONS', `contextKey() takes names of context values, each once: ${form}`);
   }
-  return (task) => keyOfText(`[${fields.map((field) => fieldText(field, task)).join()}]`);
+  return (task) => keyFromText(`[${fields.map((field) => fieldText(field, task)).join()}]`);
 }
 
 interface Field {
@@ -46,7 +46,7 @@ function isName(name: unknown): boolean {
 function fieldText({ name, optional }: Field, task: ContextSource): string {
   const label = JSON.stringify(name);
   const value = task.context.get(name) ?? undefined;
-  if (value !== undefined) return `[${label},${canonicalText(value, `context.${name}`)}]`;
+  if (value !== undefined) return `[${label},${canonicalize(value, `context.${name}`)}]`;
   if (optional) return `[${label}]`;
   throw new UsageError(
     'INVALID_KEY',

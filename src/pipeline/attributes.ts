@@ -1,4 +1,4 @@
-/** The types that an attribute can be checked for, by what `typeof` answers. */
+/** The types that an attribute can be checked for, with `typeof`. */
 export interface AttributeTypes {
   string: string;
   number: number;
@@ -8,7 +8,7 @@ export interface AttributeTypes {
 }
 export type AttributeType = keyof AttributeTypes;
 
-/** Stands in a task's field until the context's value takes its place. */
+/** The initial value of a task's field. It is replaced by the context's value. */
 export class Attribute {
   constructor(
     private readonly needed: boolean,
@@ -23,8 +23,8 @@ export class Attribute {
 }
 
 /**
- * Declares a field of a task that the context must hold when the work starts, of a type that is checked
- * (`orderId = required('string')`) or of any (`order = required<Order>()`).
+ * Declares a field of a task whose value the context must have when the work starts. The type is checked with
+ * `orderId = required('string')`, and not checked with `order = required<Order>()`.
  */
 export function required<N extends AttributeType>(type: N): AttributeTypes[N];
 export function required<T>(): T;
@@ -32,7 +32,7 @@ export function required(type?: AttributeType): unknown {
   return new Attribute(true, type);
 }
 
-/** Declares a field of a task that the context may hold: `coupon = optional('string')`. */
+/** Declares a field of a task whose value the context may have: `coupon = optional('string')`. */
 export function optional<N extends AttributeType>(type: N): AttributeTypes[N] | undefined;
 export function optional<T>(): T | undefined;
 export function optional(type?: AttributeType): unknown {

@@ -1,6 +1,6 @@
 /**
- * What the tasks of one workflow share: a map from names to values, whose members can be read and written as
- * properties too (`context.orderId`). A member that is named like a method is reached by `get` and `set` only.
+ * What the tasks of one workflow share: a map from names to values. Members can also be read and written as properties
+ * (`context.orderId`). A member with the name of a method is reached by `get` and `set` only.
  */
 export class Context<T extends object = Record<string, unknown>> {
   readonly #values = new Map<string, unknown>();
@@ -9,12 +9,12 @@ export class Context<T extends object = Record<string, unknown>> {
     this.#assign(values);
   }
 
-  /** A context that holds `values`. */
+  /** A context with these values. */
   static from<T extends object = Record<string, unknown>>(values: Partial<T> = {}): ContextOf<T> {
     return new Proxy(new Context<T>(values), properties) as ContextOf<T>;
   }
 
-  /** Undefined when it is absent, and until the attributes were checked. */
+  /** The value, or undefined if there is none. Types are checked before `work()` runs, not here. */
   get<K extends keyof T & string>(name: K): T[K] | undefined {
     return this.#values.get(name) as T[K] | undefined;
   }
@@ -58,7 +58,7 @@ const properties: ProxyHandler<Context> = {
   get(context, name) {
     if (typeof name === 'string' && !Reflect.has(context, name)) return context.get(name);
     const own: unknown = Reflect.get(context, name, context);
-    // The methods reach private fields, which a proxy does not have.
+    // Bound, because the methods use private fields, which the proxy does not have.
     return typeof own === 'function' && name !== 'constructor' ? (own.bind(context) as unknown) : own;
   },
   set(context, name, value) {

@@ -1,12 +1,12 @@
 import type { ContextOf } from './context.js';
 
-/** How a task ended, once it has. */
+/** How a task ended. */
 export type ResultStatus = 'success' | 'skipped' | 'failed';
 
 /** How far a task got: `complete` for a success, `interrupted` for skipped and failed. */
 export type ResultState = 'initialized' | 'executing' | 'complete' | 'interrupted';
 
-/** What a {@link Result} is built from. */
+/** The constructor argument of {@link Result}. */
 export interface ResultParts<T extends object = Record<string, unknown>> {
   readonly task: object;
   readonly context: ContextOf<T>;
@@ -21,7 +21,7 @@ export interface ResultParts<T extends object = Record<string, unknown>> {
   readonly rolledBack?: boolean;
 }
 
-/** How one execution ended. Frozen, with its metadata. */
+/** How one execution ended. Frozen, and its metadata too. */
 export class Result<T extends object = Record<string, unknown>> {
   readonly task: object;
   readonly context: ContextOf<T>;
@@ -33,7 +33,7 @@ export class Result<T extends object = Record<string, unknown>> {
   readonly status: ResultStatus;
   /** Why it was skipped or failed. */
   readonly reason: string | undefined;
-  /** What `work()` threw; undefined for a success and for a failure that the task declared. */
+  /** What `work()` threw. Undefined for a success, and for a failure that the task declared itself. */
   readonly cause: unknown;
   readonly metadata: Readonly<Record<string, unknown>>;
   readonly retries: number;

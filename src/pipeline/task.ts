@@ -5,11 +5,11 @@ import { Result, TaskFailedError, type ResultState, type ResultStatus } from './
 
 /** `(task, options, next) => Promise<Result>`. */
 export type MiddlewareFunction = Middleware<Task, Result>;
-/** What stands in `static middlewares`; the first is the outermost. */
+/** An entry of `static middlewares`. The first one is the outermost. */
 export type MiddlewareDefinition = Definition<Task, Result>;
 
 interface TaskClass<T extends object> {
-  // Only as much as is needed: from the whole class, T cannot be inferred.
+  // Only this member: T can't be inferred from the whole class.
   new (): { readonly _shape: T };
   readonly middlewares: readonly MiddlewareDefinition[];
 }
@@ -22,7 +22,7 @@ interface Ending {
   readonly rolledBack?: boolean;
 }
 
-/** How `skip` and `fail` leave `work()`. */
+/** Thrown by `skip` and `fail`, to leave `work()`. */
 class Halt extends Error {
   constructor(readonly ending: Ending) {
     super(`${ending.status}: ${ending.reason ?? ''}`);
@@ -32,9 +32,10 @@ class Halt extends Error {
 const chains = new WeakMap<Context<never>, Task[]>();
 
 /**
- * One operation: a class with `work()`, whose inputs are attributes of a shared context and whose end is a
- * {@link Result}. A minimal pipeline of cero-ts' shape, so that examples and tests run and a reader without a
- * framework can start. It is not a product: no retries, no workflows, no callbacks beyond those below.
+ * One operation: a class with `work()`. Its inputs are attributes of a shared context, and it ends with a {@link Result}.
+ *
+ * This is a minimal pipeline with the interface of cero-ts, for examples, for tests, and for readers without a framework. It has
+ * no retries, no workflows, and only the callbacks below.
  *
  * ```ts
  * class ChargeCard extends Task {
@@ -50,7 +51,7 @@ const chains = new WeakMap<Context<never>, Task[]>();
 export abstract class Task<T extends object = Record<string, unknown>> {
   static middlewares: MiddlewareDefinition[] = [];
 
-  /** @internal Nothing but a type, from which `execute()` tells the context's shape. */
+  /** @internal Exists as a type only, so that `execute()` can infer the type of the context. */
   declare readonly _shape: T;
 
   #context = Context.from<T>();
@@ -59,12 +60,12 @@ export abstract class Task<T extends object = Record<string, unknown>> {
   #ending: Ending = { status: 'success' };
   /** @internal */
   _index = 0;
-  /** @internal How far it got; middlewares read it when `next()` rejects. */
+  /** @internal How far the task got. Middlewares read it when `next()` rejects. */
   _state: ResultState = 'initialized';
 
   /**
    * Runs the task on `input`: the values of a new context, or the context of another task, which is then shared.
-   * Resolves with a failed result where the work fails; rejects when a middleware or a callback throws.
+   * If the work fails, it resolves with a failed result. It rejects if a middleware or a callback throws.
    */
   static async execute<T extends object>(
     this: TaskClass<T>,
@@ -80,8 +81,8 @@ export abstract class Task<T extends object = Record<string, unknown>> {
   }
 
   /**
-   * Like `execute()`, for callers who do not look at the result.
-   * @throws TaskFailedError when the result is failed
+   * Like `execute()`, but throws if the task failed.
+   * @throws TaskFailedError if the result is failed
    */
   static async executeStrict<T extends object>(
     this: TaskClass<T>,
@@ -92,19 +93,19 @@ export abstract class Task<T extends object = Record<string, unknown>> {
     return result;
   }
 
-  /** The operation itself. What it returns is dropped: outcomes go into the context. */
+  /** The operation itself. Its return value is ignored: put results into the context. */
   abstract work(): unknown;
 
-  /** Undoes the work, after it failed. What it throws, `execute()` rejects with, in the state `executing`. */
+  /** Called after the work failed, to undo it. If it throws, `execute()` rejects, in the state `executing`. */
   rollback?(): unknown;
 
-  /** Called after a success; what it throws, `execute()` rejects with. */
+  /** Called after a success. If it throws, `execute()` rejects. */
   onSuccess?(result: Result<T>): unknown;
 
-  /** Called after a failure; what it throws, `execute()` rejects with. */
+  /** Called after a failure. If it throws, `execute()` rejects. */
   onFailed?(result: Result<T>): unknown;
 
-  /** Called after the work was skipped; what it throws, `execute()` rejects with. */
+  /** Called after the work was skipped. If it throws, `execute()` rejects. */
   onSkipped?(result: Result<T>): unknown;
 
   get context(): ContextOf<T> {
@@ -121,12 +122,12 @@ export abstract class Task<T extends object = Record<string, unknown>> {
     throw new Halt({ status: 'skipped', reason, metadata });
   }
 
-  /** Ends the work as failed, by the task's own judgement: the result has no cause. */
+  /** Ends the work as failed. The task itself declares the failure, so the result has no cause. */
   protected fail(reason: string, metadata: Record<string, unknown> = {}): never {
     throw new Halt({ status: 'failed', reason, metadata });
   }
 
-  /** @internal The result as of now. */
+  /** @internal The result in the current state. */
   _createResult(): Result<T> {
     return new Result<T>({
       task: this,
@@ -146,7 +147,7 @@ export abstract class Task<T extends object = Record<string, unknown>> {
     this.#attributes = Object.entries(this).filter(
       (entry): entry is [string, Attribute] => entry[1] instanceof Attribute,
     );
-    // Before the middlewares, so that a key function may read the fields.
+    // Before the middlewares run, so that key functions can read the fields.
     this.#fillAttributes();
   }
 
@@ -167,7 +168,7 @@ export abstract class Task<T extends object = Record<string, unknown>> {
       await this.work();
       return { status: 'success' };
     } catch (error) {
-      const ending = error instanceof Halt ? error.ending : failureOf(error);
+      const ending = error instanceof Halt ? error.ending : toFailure(error);
       if (ending.status !== 'failed' || !this.rollback) return ending;
       await this.rollback();
       return { ...ending, rolledBack: true };
@@ -175,11 +176,11 @@ export abstract class Task<T extends object = Record<string, unknown>> {
   }
 
   #invalid(): Ending | undefined {
-    // A middleware may have set some.
+    // Again, because middlewares may have set context values.
     this.#fillAttributes();
     const messages: Record<string, string[]> = {};
     for (const [name, attribute] of this.#attributes) {
-      const fault = attribute.fault(this.#valueOf(name));
+      const fault = attribute.fault(this.#contextValue(name));
       if (fault) messages[name] = [`${name} ${fault}`];
     }
     if (Object.keys(messages).length === 0) return undefined;
@@ -187,15 +188,15 @@ export abstract class Task<T extends object = Record<string, unknown>> {
   }
 
   #fillAttributes(): void {
-    for (const [name] of this.#attributes) Reflect.set(this, name, this.#valueOf(name));
+    for (const [name] of this.#attributes) Reflect.set(this, name, this.#contextValue(name));
   }
 
-  #valueOf(name: string): unknown {
+  #contextValue(name: string): unknown {
     return this.#context.get(name as keyof T & string);
   }
 }
 
-function failureOf(error: unknown): Ending {
+function toFailure(error: unknown): Ending {
   const reason = error instanceof Error ? `[${error.name}] ${error.message}` : String(error);
   return { status: 'failed', reason, cause: error };
 }

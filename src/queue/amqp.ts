@@ -7,13 +7,13 @@ import { makeConsumer, type Closable, type Consumer } from './internal/consume.j
 import type { Delivery } from './internal/delivery.js';
 import type { ConsumerOptions, WithDefaults } from './internal/options.js';
 
-/** The part of an AMQP message that we use. */
+/** The members of an AMQP message that are used here. */
 export interface AmqpMessage {
   readonly properties: { readonly messageId?: unknown };
   readonly content: Uint8Array;
 }
 
-/** The part of an amqplib Channel that we call. */
+/** The methods of an amqplib Channel that are called here. */
 export interface AmqpChannel<M extends AmqpMessage> {
   consume(queue: string, onMessage: (message: M | null) => void): Promise<{ readonly consumerTag: string }>;
   cancel(consumerTag: string): Promise<unknown>;
@@ -22,14 +22,14 @@ export interface AmqpChannel<M extends AmqpMessage> {
 }
 
 /**
- * The options of {@link consumeIdempotently}: a consumer's, where `name` is the queue by default, and `key` the
- * `message-id` property, without which a message is dropped. With that key the content is the `payload` by default: a message
- * that reuses the id of another one is dropped with KEY_REUSED, and not acknowledged as if it had been done.
+ * The options of {@link consumeIdempotently}: those of a consumer. By default `name` is the queue, and `key` is the `message-id`
+ * property; a message without one is dropped. With the default key, the content is the default `payload`: a message that reuses
+ * the id of another one is dropped with KEY_REUSED, and not acknowledged as if it had been processed.
  */
 export type AmqpOptions<M extends AmqpMessage, R> = WithDefaults<ConsumerOptions<M, R>> & {
   /**
-   * After this many attempts, failed and crashed ones, a message is dropped. AMQP counts none by itself, so that a
-   * message that always fails would stay for ever.
+   * After this many attempts, failed or crashed, a message is dropped. Required because AMQP does not count attempts: a message
+   * that always fails would be requeued for ever.
    */
   maxAttempts: number;
 };
@@ -38,20 +38,20 @@ export type AmqpOptions<M extends AmqpMessage, R> = WithDefaults<ConsumerOptions
 export interface AmqpConsumer extends Closable {
   readonly consumerTag: string;
   /**
-   * Cancels the consumer, gives back what waits to be given back, and waits for running messages, 10 s at most. The
-   * channel stays open; what is still running then comes again when it is closed.
+   * Cancels the consumer, requeues the messages that are held back, and waits at most 10 s for running ones. The channel stays
+   * open. When it is closed, the broker delivers messages that still run again.
    */
   close(): Promise<void>;
 }
 
-/** A message is given back long before the broker (30 minutes) holds its consumer dead. */
+/** The longest that a message is held back: much shorter than the 30 minutes after which the broker closes the channel. */
 const LONGEST_HOLD_MS = 60_000;
 
 /**
- * Consumes a queue, and runs each message once: it is acknowledged when it is finished and recorded. One that failed,
- * or is running elsewhere, is held back and then requeued; meanwhile it counts for the channel's prefetch, which is
- * yours to set. One that is dropped is rejected without requeueing: **the queue needs a dead-letter exchange**, since
- * the broker discards it otherwise.
+ * Consumes a queue and runs each message once. A message is acknowledged after it has finished and its outcome is recorded. A
+ * message that failed, or runs elsewhere, is held back and then requeued; meanwhile it counts towards the channel's prefetch,
+ * which you set. A dropped message is rejected without requeueing: **the queue needs a dead-letter exchange**, or the broker
+ * discards it.
  *
  * @throws UsageError INVALID_OPTIONS
  */
@@ -65,11 +65,11 @@ export async function consumeIdempotently<M extends AmqpMessage, R>(
   const consume = makeConsumer<M, R>(where, options as ConsumerOptions<M, R>, {
     name: queue,
     key,
-    // The digest, since a message may be larger than what is compared otherwise.
+    // A digest, because a message may be larger than a payload may be.
     payload: ({ content }) => createHash('sha256').update(content).digest('hex'),
     check({ maxAttempts }) {
       if (maxAttempts === undefined)
-        throw invalid(`${where} needs maxAttempts: then a message goes to the dead letters`);
+        throw invalid(`${where} needs maxAttempts: after so many attempts a message is dead-lettered`);
     },
   });
   const consumption = new Consumption(channel, consume, consume.logger);
@@ -93,7 +93,7 @@ class Consumption<M extends AmqpMessage, R> {
   take(message: M | null): void {
     if (message === null)
       return this.#warn(
-        'the broker cancelled the consumer, as when its queue is deleted: nothing is consumed any more',
+        'the broker cancelled the consumer (for example because its queue was deleted): no messages are consumed any more',
       );
     if (this.#isClosing) return this.#requeue(message);
     const run = this.consume(message).then((delivery) => this.#finish(message, delivery));
@@ -103,14 +103,14 @@ class Consumption<M extends AmqpMessage, R> {
 
   async close(consumerTag: string): Promise<void> {
     this.#isClosing = true;
-    // Fails on a channel that is closed already, and then there is nothing to cancel.
+    // Fails on a channel that is closed already. Then there is nothing to cancel.
     await this.channel.cancel(consumerTag).catch(() => undefined);
     for (const message of [...this.#held.keys()]) this.#requeue(message);
     let timer: ReturnType<typeof setTimeout> | undefined;
     const bound = new Promise<void>((resolve) => (timer = setTimeout(resolve, CLOSE_TIMEOUT_MS)));
     await Promise.race([Promise.all(this.#running), bound]);
     clearTimeout(timer);
-    // The broker answers on a channel in order: when it does, it has read our acknowledgements, which are not answered.
+    // The broker handles a channel in order. Acknowledgements get no answer, but after the answer to this call they were read.
     await this.channel.cancel(consumerTag).catch(() => undefined);
     await this.consume.close();
   }
@@ -126,8 +126,8 @@ class Consumption<M extends AmqpMessage, R> {
     }
   }
 
-  // By a timer of ours, since AMQP has no delay: a delay queue would be a second copy of the message, published and
-  // acknowledged in two steps. Should this process die, the message comes again at once.
+  // By a timer, because AMQP has no delay. A delay queue would need a second copy of the message, published and acknowledged in
+  // two steps. If this process dies, the broker delivers the message again at once.
   #hold(message: M, delayMs: number): void {
     if (this.#isClosing) return this.#requeue(message);
     const timer = unrefTimeout(() => this.#requeue(message), Math.min(delayMs, LONGEST_HOLD_MS));
@@ -144,8 +144,8 @@ class Consumption<M extends AmqpMessage, R> {
     try {
       command();
     } catch (error) {
-      // A closed channel: the broker delivers again, and the record knows.
-      this.#warn(`the broker could not be told: ${messageOf(error)}`);
+      // The channel is closed: the broker delivers the message again, and the record says that it was processed.
+      this.#warn(`the broker could not be reached: ${messageOf(error)}`);
     }
   }
 

@@ -4,7 +4,7 @@ import { warnThrough } from '../idempotency/logging.js';
 import { makeConsumer, type Closable } from './internal/consume.js';
 import type { ConsumerOptions, WithDefaults } from './internal/options.js';
 
-/** The part of a BullMQ Job that we use. */
+/** The members of a BullMQ Job that are used here. */
 export interface JobLike {
   readonly id?: string | undefined;
   readonly queueName: string;
@@ -22,34 +22,34 @@ interface Throttle {
 }
 
 /**
- * The options of {@link idempotentProcessor}: a consumer's, where `name` is the queue's name by default, and `key` the
+ * The options of {@link idempotentProcessor}: those of a consumer. By default `name` is the queue's name, and `key` is
  * {@link jobKey}.
  */
 export type ProcessorOptions<J extends JobLike, R> = WithDefaults<ConsumerOptions<J, R>>;
 
-/** What a Worker takes. */
+/** A processor, to be passed to a BullMQ Worker. */
 export interface IdempotentProcessor<J extends JobLike, R> extends Closable {
   (job: J, token?: string): Promise<R>;
 }
 
 /**
- * The default key of a job: its deduplication id, or else its own id. A deduplication id with a `ttl` or
- * `keepLastIfActive` throttles work that is meant to run again, so that it is no identity. A number that BullMQ
- * counted up itself comes with the time when the job was added, since the count starts anew after `obliterate()`.
+ * The default key of a job: its deduplication id, or without one the job's id. A deduplication id with a `ttl` or
+ * `keepLastIfActive` only throttles work that may run again, so it is not used as the key. A job id that BullMQ counted up itself
+ * is combined with the time when the job was added, because the count restarts after `obliterate()`.
  */
 export function jobKey(job: JobLike): string | undefined {
   const { id, deduplicationId, timestamp } = job;
   const { ttl, keepLastIfActive } = job.opts?.deduplication ?? {};
-  // BullMQ allows no job id with this many colons, nor one with just one.
+  // Can't be a job id: BullMQ does not allow this many colons in one.
   if (deduplicationId !== undefined && !ttl && !keepLastIfActive) return `dedup:::${deduplicationId}`;
   return id !== undefined && /^\d+$/.test(id) ? `${id}:${timestamp}` : id;
 }
 
 /**
- * Wraps a BullMQ processor: a job that comes again (stalled, retried, or added twice) is run once. A finished one
- * completes with the recorded result. What the handler throws goes by the job's `attempts` and `backoff`; a job that is
- * running elsewhere, and one for which the store can't be asked, is delayed and uses up none of them. What is given up
- * fails for good, and stays among the failed jobs.
+ * Makes a BullMQ processor that runs each job once, even if the job is stalled, retried or added twice. A job that has finished
+ * before completes with the recorded result. An error of the handler counts against the job's `attempts` and `backoff`. A job is
+ * delayed, and uses up no attempt, while it runs elsewhere or the store is unavailable. A job that is dropped fails for good,
+ * and stays among the failed jobs.
  *
  * @example new Worker('orders', idempotentProcessor({ store, handler: async (job: Job<Order>, { step }) => ... }), ...)
  * @throws UsageError INVALID_OPTIONS
@@ -62,7 +62,7 @@ export function idempotentProcessor<J extends JobLike, R>(
   let hasWarned = false;
   const consume = makeConsumer<J, R>('idempotentProcessor()', options as ConsumerOptions<J, R>, broker);
   const warn = warnThrough(consume.logger);
-  // Read once, like all options; one that is undefined was refused.
+  // Read once, like all options. An undefined key was refused above.
   const hasOwnKey = 'key' in options;
   const process = async (job: J, token?: string): Promise<R> => {
     if (!hasWarned && !hasOwnKey && isDeduplicationLost(job)) {
@@ -76,7 +76,7 @@ export function idempotentProcessor<J extends JobLike, R>(
       case 'drop':
         throw signal('UnrecoverableError', delivery.error);
       case 'retry':
-        // Thrown as it is: BullMQ counts it as one of the job's attempts.
+        // Thrown unchanged, so that BullMQ counts it as one of the job's attempts.
         if (delivery.failed) throw delivery.error;
         await job.moveToDelayed(Date.now() + delivery.delayMs, token);
         throw signal('DelayedError', delivery.error, MOVED_TO_DELAYED);
@@ -85,21 +85,21 @@ export function idempotentProcessor<J extends JobLike, R>(
   return Object.assign(process, { idempotency: consume.idempotency, close: () => consume.close() });
 }
 
-const textOf = (cause: unknown): string => (cause instanceof Error ? cause.message : show(cause));
+const errorText = (cause: unknown): string => (cause instanceof Error ? cause.message : show(cause));
 
 const LOST_DEDUPLICATION =
-  'twiceshy: idempotentProcessor(): a job was added with the option deduplication.id, and has no deduplicationId: this BullMQ is too old to ' +
-  'keep it, so that each such job counts as a job of its own. Install bullmq 5.25 or later, or give the option key';
+  'twiceshy: idempotentProcessor(): a job was added with the option deduplication.id, but has no deduplicationId: this version of BullMQ ' +
+  'does not keep it, so each such job counts as another job. Install bullmq 5.25 or later, or give the option key';
 
-/** Whether BullMQ dropped the id that the sender gave: versions before 5.25 do. */
+/** Whether BullMQ dropped the sender's deduplication id, as versions before 5.25 do. */
 function isDeduplicationLost({ deduplicationId, opts }: JobLike): boolean {
   return deduplicationId === undefined && opts?.deduplication?.id !== undefined;
 }
 
-/** By these a processor tells its worker that the job was moved, or that it must wait: nothing has failed. */
+/** BullMQ's errors that say that the job was moved or must wait. They are not failures. */
 const MOVED = new Set(['DelayedError', 'WaitingError', 'WaitingChildrenError', 'RateLimitError']);
 
-/** What BullMQ's own errors mean that a handler throws; all others are left to the user. */
+/** Handles BullMQ's own errors before the user's `remember` is asked about the others. */
 function rememberSignals(given: Remember<unknown>): Remember<unknown> {
   return (error) => {
     const name = error instanceof Error ? error.name : undefined;
@@ -109,11 +109,15 @@ function rememberSignals(given: Remember<unknown>): Remember<unknown> {
   };
 }
 
-/** The message of BullMQ's own DelayedError: older workers look at it instead of the name. */
+/** The message of BullMQ's own DelayedError: older workers check the message instead of the name. */
 const MOVED_TO_DELAYED = 'bullmq:movedToDelayed';
 
-/** An error that BullMQ knows by its name or message, so that its classes need not be imported. */
-function signal(name: 'UnrecoverableError' | 'DelayedError', cause: unknown, message = textOf(cause)): Error {
+/** An error that BullMQ recognises by its name or message, so its classes need not be imported. */
+function signal(
+  name: 'UnrecoverableError' | 'DelayedError',
+  cause: unknown,
+  message = errorText(cause),
+): Error {
   const error = new Error(message, { cause });
   error.name = name;
   return error;

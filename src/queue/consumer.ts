@@ -6,8 +6,8 @@ export type { Delivery } from './internal/delivery.js';
 export type { ConsumerOptions } from './internal/options.js';
 
 /**
- * Runs the handler once for a message's key, and says what is to become of each delivery: acknowledge it, let it come
- * again later, or drop it. For brokers without an adapter here; the caller does to its broker what it is told.
+ * Makes a consumer for a broker that has no adapter here. It runs the handler once for a message's key, and returns what the
+ * caller must do with the delivery: acknowledge it, let it come again later, or drop it.
  *
  * @example
  * const consume = idempotentConsumer({ store, name: 'orders', key: (m: Order) => m.id, handler: charge });

@@ -3,7 +3,7 @@ import { show } from '../core/check.js';
 import type { Remember } from '../core/options.js';
 import { judge, type Outcome } from '../core/outcome.js';
 import type { AbandonedRule } from '../core/record.js';
-import { changesSince, snapshotOf } from './context-changes.js';
+import { changesSince, takeSnapshot } from './context-changes.js';
 import {
   isResultLike,
   isTaskStatus,
@@ -13,7 +13,7 @@ import {
   type TaskInternals,
 } from './contract.js';
 
-/** What the framework did when it was told to go on: its own Result, or its own rejection. */
+/** How `next()` of the framework ended: with its own Result, or with a rejection. */
 export type Live = { readonly result: ResultLike } | { readonly thrown: unknown };
 
 export interface Captured {
@@ -21,7 +21,7 @@ export interface Captured {
   readonly outcome: Outcome<SavedResult>;
 }
 
-/** Runs the rest of the pipeline, and says what its end means. */
+/** Runs the rest of the pipeline, and turns its end into an outcome. */
 export async function capture(
   task: TaskInternals,
   next: () => Promise<unknown>,
@@ -29,14 +29,14 @@ export async function capture(
   remember: Remember<ResultLike> | undefined,
   rule: AbandonedRule,
 ): Promise<Captured> {
-  const before = snapshotOf(task.context, codec);
+  const before = takeSnapshot(task.context, codec);
   let result: unknown;
   try {
     result = await next();
   } catch (thrown) {
     return {
       live: { thrown },
-      outcome: outcomeOfRejection(
+      outcome: rejectionOutcome(
         task,
         thrown,
         () => changesSince(before, task.context, codec),
@@ -47,44 +47,44 @@ export async function capture(
   }
   if (!isResultLike(result)) {
     const thrown = new TypeError(
-      'the task pipeline answered with something that is no Result: nobody can say what happened',
+      'the task pipeline returned something that is not a Result, so it is not known what happened',
     );
     return { live: { thrown }, outcome: { kind: 'unknown', error: thrown } };
   }
   const saved = { ...savedFrom(result), ...changesSince(before, task.context, codec) };
-  return { live: { result }, outcome: outcomeOf(result, saved, remember, rule) };
+  return { live: { result }, outcome: resultOutcome(result, saved, remember, rule) };
 }
 
-function outcomeOf(
+function resultOutcome(
   result: ResultLike,
   saved: SavedResult,
   remember: Remember<ResultLike> | undefined,
   rule: AbandonedRule,
 ): Outcome<SavedResult> {
   if (result.status !== 'failed') return { kind: 'completed', value: saved };
-  // Refused before the work began: the same key may come again with valid input.
+  // Validation refused the input before the work began: the same key may come again with valid input.
   if (isInvalidInput(result)) return { kind: 'released', error: saved };
   return judge(remember ?? isBusinessFailure, result, rule, saved);
 }
 
 /**
- * `next()` rejects when an inner middleware does, and when a lifecycle callback throws after the work has ended. The
- * task's own state tells which, and its own result says how the work ended: what a callback threw changes nothing about it.
+ * `next()` rejects if an inner middleware rejects, or if a lifecycle callback throws after the work has ended. The task's state
+ * shows which. In the second case the task's own result says how the work ended; what the callback threw does not change that.
  */
-function outcomeOfRejection(
+function rejectionOutcome(
   task: TaskInternals,
   thrown: unknown,
   changes: () => Pick<SavedResult, 'context' | 'removed'>,
   remember: Remember<ResultLike> | undefined,
   rule: AbandonedRule,
 ): Outcome<SavedResult> {
-  const ended = endOf(task);
-  if (ended) return outcomeOf(ended, { ...savedFrom(ended), ...changes() }, remember, rule);
+  const ended = endedResult(task);
+  if (ended) return resultOutcome(ended, { ...savedFrom(ended), ...changes() }, remember, rule);
   if (task._state === 'complete') return { kind: 'completed', value: { status: 'success', ...changes() } };
   if (task._state === 'interrupted') {
     const reason = thrown instanceof Error ? `[${thrown.name}] ${thrown.message}` : shown(thrown);
     const failed: SavedResult = { status: 'failed', reason, cause: thrown };
-    return outcomeOf(failed, { ...failed, ...changes() }, remember, rule);
+    return resultOutcome(failed, { ...failed, ...changes() }, remember, rule);
   }
   // The work may still be running.
   return {
@@ -93,8 +93,8 @@ function outcomeOfRejection(
   };
 }
 
-/** The result of a task whose work has ended, also where the pipeline never gave it. */
-function endOf(task: TaskInternals): ResultLike | undefined {
+/** The result of a task whose work has ended, even if the pipeline did not return it. */
+function endedResult(task: TaskInternals): ResultLike | undefined {
   if (task._state !== 'complete' && task._state !== 'interrupted') return undefined;
   try {
     const result = task._createResult?.();
@@ -117,16 +117,16 @@ function savedFrom(result: ResultLike): SavedResult {
   };
 }
 
-/** What validation answers: reason `Invalid`, with the messages in the metadata. */
+/** Whether this is the result of a failed validation: reason `Invalid`, with messages in the metadata. */
 function isInvalidInput(result: ResultLike): boolean {
   const { errors } = plainObject(result.metadata);
   return result.reason === 'Invalid' && plainObject(errors).messages !== undefined;
 }
 
 /**
- * A failure that the task declared, as against one that befell it. The absence of a cause does not prove it: a task
- * that throws a sub-task's result, and a workflow, fail without one, so that the sub-task's cause and the form of the
- * reason (`[Name] message`, which an exception gets) count too.
+ * Whether the task itself declared the failure, and no exception caused it. A missing cause is not enough: a workflow, or a task
+ * that throws a sub-task's result, fails without one. So the sub-task's cause counts too, and the form of the reason, which is
+ * `[Name] message` for an exception.
  */
 function isBusinessFailure(result: ResultLike): boolean {
   const hasCause = [result.cause, result.causedFailure?.cause].some(

@@ -1,8 +1,8 @@
 import { UsageError } from '../core/errors.js';
 
 /**
- * The shapes that the middleware needs of a task framework. Structural: cero-ts has them, our own pipeline has
- * them, and neither is imported here.
+ * The types that the middleware needs from a task framework. They are structural: cero-ts and our own pipeline have these
+ * members, and neither is imported here.
  */
 
 /** The context of a task: a map that the tasks of one workflow share. */
@@ -19,7 +19,7 @@ export interface TaskLike {
   readonly chain?: unknown;
 }
 
-/** What a framework's run-time task has beside that; read with care, since it is not public. */
+/** Members of a task that are not public in the framework, so each may be missing. */
 export interface TaskInternals extends TaskLike {
   readonly _index?: unknown;
   /** `executing` while the work may still run, then `complete` or `interrupted`. */
@@ -38,7 +38,7 @@ export interface ResultLike {
   readonly causedFailure?: { readonly cause?: unknown } | undefined;
 }
 
-/** What a Result is built from, by the name cero-ts' constructor gives each part. */
+/** The constructor argument of cero-ts' Result, with its names. */
 export interface ResultParts {
   readonly task: unknown;
   readonly context: unknown;
@@ -53,7 +53,7 @@ export interface ResultParts {
   readonly rolledBack: boolean;
 }
 
-/** A Result class: cero-ts' and ours take the parts; others have a static function per status. */
+/** A Result class. That of cero-ts and ours take the parts; others have a static function for each status. */
 export type ResultClass =
   | (new (parts: never) => ResultLike)
   | {
@@ -62,7 +62,7 @@ export type ResultClass =
       failed(task: never, reason?: never, metadata?: never): ResultLike;
     };
 
-/** A result as it is recorded: what its duplicates need, and none of the task's inputs. */
+/** A result as it is recorded: what duplicates need, without the task's inputs. */
 export interface SavedResult {
   readonly status: TaskStatus;
   readonly reason?: string;
@@ -82,7 +82,6 @@ export function isTaskStatus(status: unknown): status is TaskStatus {
   return status === 'success' || status === 'skipped' || status === 'failed';
 }
 
-/** A record read back as a saved result, or undefined when it is something else. */
 export function isSavedResult(value: unknown): value is SavedResult {
   return typeof value === 'object' && value !== null && 'status' in value && isTaskStatus(value.status);
 }
@@ -92,7 +91,7 @@ export function plainObject(value: unknown): Record<string, unknown> {
 }
 
 /**
- * @throws UsageError INVALID_OPTIONS for a task whose context is no map
+ * @throws UsageError INVALID_OPTIONS if the task's context lacks a method that is needed
  */
 export function checkContext(task: TaskLike): void {
   const context: Partial<ContextLike> | undefined = task.context;

@@ -16,9 +16,9 @@ import { ADMIT, FIXED_SCOPE, LEASE_STORE } from '../core/options.js';
 import { failureOutcome, type Answer, type Outcome } from '../core/outcome.js';
 import type { LeaseStore } from '../core/store.js';
 import { defaultTaskStore, type RedisInput } from '../default-store.js';
-import type { Adapter } from '../idempotency/adapter.js';
+import type { Runtime } from '../idempotency/runtime.js';
 import type { IdempotencyOptions, IdempotencyRecord } from '../idempotency/api.js';
-import { adapterOf, createIdempotency } from '../idempotency/idempotency.js';
+import { getRuntime, createIdempotency } from '../idempotency/idempotency.js';
 import { KEYS_IN_LOGS, warnThrough } from '../idempotency/logging.js';
 import { capture, type Live } from './capture.js';
 import {
@@ -48,11 +48,11 @@ const FORGET_OPTIONS = { scope: FIXED_SCOPE, force: BOOLEAN };
 
 export type IdempotencyMiddlewareOptions = TaskDefaults &
   Pick<IdempotencyOptions, 'requireScope' | 'codec' | 'logger' | 'keysInLogs' | 'admit'> & {
-    /** A URL, an ioredis client, or RedisStore's options. @default process.env.REDIS_URL || 'redis://localhost:6379' */
+    /** A URL, an ioredis client, or the options of RedisStore. @default process.env.REDIS_URL || 'redis://localhost:6379' */
     redis?: RedisInput;
-    /** Any store, in the place of Redis. */
+    /** Any other store, instead of Redis. */
     store?: LeaseStore;
-    /** The framework's Result class, for duplicates. @default learnt from the framework's own Results */
+    /** The framework's Result class, used for duplicates. @default taken from the Results that the framework makes */
     Result?: ResultClass;
   };
 
@@ -69,11 +69,17 @@ export const MIDDLEWARE_OPTIONS = {
 } satisfies OptionTable<IdempotencyMiddlewareOptions>;
 
 /**
- * Idempotency for tasks, declared in a task's `static middlewares`, as `[instance, options]` or as the typed
- * `instance.with<ThisTask>(options)`. Nothing connects before the first task runs.
+ * Idempotency for tasks. It is declared in a task's `static middlewares`, as `[instance, options]` or as the typed
+ * `instance.with<ThisTask>(options)`. It connects to Redis when the first task runs.
+ *
+ * @example
+ * const idempotency = new IdempotencyMiddleware('redis://localhost:6379');
+ * class ChargeCard extends Task {
+ *   static middlewares = [[idempotency, { key: (task) => task.context.get('orderId') }]];
+ * }
  */
 export class IdempotencyMiddleware {
-  readonly #adapter: Adapter;
+  readonly #runtime: Runtime;
   readonly #replies: Replies;
   readonly #results: ResultFactory;
   readonly #defaults: TaskDefaults;
@@ -82,8 +88,7 @@ export class IdempotencyMiddleware {
   readonly #ownStore: LeaseStore | undefined;
 
   /**
-   * @param input a Redis URL (default: `process.env.REDIS_URL`, else `redis://localhost:6379`, read at the first use),
-   * or options
+   * @param input options, or a Redis URL. Default: `process.env.REDIS_URL`, else `redis://localhost:6379`, read at the first use
    * @throws UsageError INVALID_OPTIONS
    */
   constructor(input: string | IdempotencyMiddlewareOptions = {}) {
@@ -95,7 +100,7 @@ export class IdempotencyMiddleware {
     const { redis, store, Result, requireScope, codec, logger, keysInLogs, admit, ...defaults } = options;
     if (store && redis !== undefined)
       throw invalid(
-        'IdempotencyMiddleware takes redis or store, not both: they are two places for the records',
+        'IdempotencyMiddleware takes redis or store, not both: each says where the records are kept',
       );
     const ownStore = store ? undefined : defaultTaskStore(redis);
     const idempotency = createIdempotency({
@@ -106,45 +111,45 @@ export class IdempotencyMiddleware {
       ...(admit && { admit }),
       ...(keysInLogs && { keysInLogs }),
     });
-    this.#adapter = adapterOf(idempotency);
-    notes.forEach(this.#adapter.note);
-    this.#replies = new Replies(this.#adapter);
+    this.#runtime = getRuntime(idempotency);
+    notes.forEach(this.#runtime.note);
+    this.#replies = new Replies(this.#runtime);
     this.#results = new ResultFactory(Result);
     this.#defaults = defaults;
     this.#warn = warnThrough(logger);
     this.#ownStore = ownStore;
   }
 
-  /** The typed form of an entry in `static middlewares`: `idempotency.with<ChargeCard>({ key: (task) => ... })`. */
+  /** An entry for `static middlewares` with typed options: `idempotency.with<ChargeCard>({ key: (task) => ... })`. */
   with<Task = TaskLike>(options: TaskOptions<Task>): [this, TaskOptions<Task>] {
     return [this, options];
   }
 
   /**
-   * What the pipeline calls. A duplicate, a bad key and a store that is down end as Results, as the framework's
-   * `execute()` promises; only a rejection of the pipeline itself is passed on.
-   * @throws UsageError INVALID_OPTIONS when no Result class is known that a duplicate could be given
+   * Called by the pipeline. Duplicates, invalid keys and store failures become Results, because the framework's `execute()`
+   * promises a Result. Only a rejection of the pipeline itself is passed on.
+   * @throws UsageError INVALID_OPTIONS if no Result class is known to build a duplicate's Result
    */
   async call<R>(task: TaskLike, options: object, next: () => Promise<R>): Promise<R> {
-    // The framework's Result type is opaque here: what comes back is its own Result, or one of the same class.
+    // R is the framework's Result type, unknown here: the value is its own Result, or one of the same class.
     return (await this.#call(task, options, next)) as R;
   }
 
   async #call(task: TaskInternals, given: object, next: () => Promise<unknown>): Promise<ResultLike> {
     let live: Live | undefined;
     try {
-      const settings = this.#settingsOf(given);
+      const settings = this.#entrySettings(given);
       checkContext(task);
       const answer = await this.#ask(task, settings, async () => {
         const { remember } = settings.options;
-        const captured = await capture(task, next, this.#adapter.codec, remember, settings.onAbandoned);
+        const captured = await capture(task, next, this.#runtime.codec, remember, settings.onAbandoned);
         live = captured.live;
         return captured.outcome;
       });
       if (answer.kind === 'ran' && answer.by === 'work' && live) return this.#ownResult(live);
       return this.#results.build(task, this.#replies.to(answer, task.context));
     } catch (error) {
-      // The framework's own rejection is not ours to hide.
+      // The framework's own rejection is passed on.
       if (live && 'thrown' in live && live.thrown === error) throw error;
       return this.#results.build(task, refusal(error));
     }
@@ -157,9 +162,9 @@ export class IdempotencyMiddleware {
   ): Promise<Answer<SavedResult>> {
     const { options, policy, onDuplicate, onAbandoned } = settings;
     const { onAbandoned: reconcile } = options;
-    return this.#adapter.answer<SavedResult>({
-      key: await keyOf(task, options),
-      name: nameOf(task.constructor, options.name),
+    return this.#runtime.answer<SavedResult>({
+      key: await taskKey(task, options),
+      name: taskName(task.constructor, options.name),
       scope: typeof options.scope === 'function' ? something('scope', options.scope(task)) : options.scope,
       prefix: options.prefix,
       payload: options.payload && something('payload', options.payload(task)),
@@ -185,7 +190,7 @@ export class IdempotencyMiddleware {
     key: string,
     where: { scope?: string } = {},
   ): Promise<IdempotencyRecord | undefined> {
-    return this.#adapter.get(key, this.#placeOf(taskClass, readOptions('get()', GET_OPTIONS, where)));
+    return this.#runtime.get(key, this.#recordPlace(taskClass, readOptions('get()', GET_OPTIONS, where)));
   }
 
   /**
@@ -198,36 +203,36 @@ export class IdempotencyMiddleware {
     options: { scope?: string; force?: boolean } = {},
   ): Promise<boolean> {
     const { force = false, ...where } = readOptions('forget()', FORGET_OPTIONS, options);
-    return this.#adapter.override(key, this.#placeOf(taskClass, where), { kind: 'forget', force });
+    return this.#runtime.override(key, this.#recordPlace(taskClass, where), { kind: 'forget', force });
   }
 
-  /** Waits for running tasks and unrecorded results, 10 s at most, and closes the connections that it opened. */
+  /** Waits at most 10 s for running tasks and unrecorded results, then closes the connections that it opened. */
   async close(): Promise<void> {
-    await this.#adapter.close();
+    await this.#runtime.close();
     await this.#ownStore?.close?.();
   }
 
-  #placeOf(taskClass: TaskClass, where: { scope?: string }) {
+  #recordPlace(taskClass: TaskClass, where: { scope?: string }) {
     const { middlewares } = taskClass as { middlewares?: unknown };
     const entries: unknown[] = Array.isArray(middlewares) ? middlewares : [];
     const entry = entries.find((each): each is [unknown, object] => Array.isArray(each) && each[0] === this);
-    const options: Partial<TaskOptions> = entry ? this.#settingsOf(entry[1]).options : this.#defaults;
+    const options: Partial<TaskOptions> = entry ? this.#entrySettings(entry[1]).options : this.#defaults;
     const scope = where.scope ?? (typeof options.scope === 'string' ? options.scope : undefined);
     return {
-      name: nameOf(taskClass, options.name),
+      name: taskName(taskClass, options.name),
       ...(options.prefix !== undefined && { prefix: options.prefix }),
       ...(scope !== undefined && { scope }),
     };
   }
 
-  #settingsOf(given: object): TaskSettings {
+  #entrySettings(given: object): TaskSettings {
     let settings = this.#settings.get(given);
     if (!settings) this.#settings.set(given, (settings = taskSettings(given, this.#defaults, this.#warn)));
     return settings;
   }
 }
 
-async function keyOf(task: TaskLike, options: TaskOptions): Promise<unknown> {
+async function taskKey(task: TaskLike, options: TaskOptions): Promise<unknown> {
   const { key } = options;
   if (typeof key === 'string') return key;
   try {
@@ -238,12 +243,12 @@ async function keyOf(task: TaskLike, options: TaskOptions): Promise<unknown> {
   }
 }
 
-function nameOf(taskClass: object, given: string | undefined): string {
+function taskName(taskClass: object, given: string | undefined): string {
   const name = given ?? (taskClass as { name?: unknown }).name;
   if (typeof name === 'string' && (given !== undefined || name.length > 2)) return name;
   throw new UsageError(
     'INVALID_OPTIONS',
-    `the task class is named ${show(name)}, as if minified, so that tasks would share keys: give the option name`,
+    `the task class is named ${show(name)}, which looks minified: tasks with such names would share records: give the option name`,
   );
 }
 
@@ -257,17 +262,17 @@ async function reconciled(
   if (!isSavedResult(found)) {
     throw new UsageError(
       'INVALID_OPTIONS',
-      `the onAbandoned function answered ${show(found)}: it answers "run", or { status } of a result`,
+      `the onAbandoned function returned ${show(found)}: it must return "run", or a result with a status`,
     );
   }
   return found.status === 'failed' ? failureOutcome('final', found) : { kind: 'completed', value: found };
 }
 
-// One per URL and process, also where the ESM and the CommonJS build are both loaded.
+// One for each URL in the process, even if the ESM and the CommonJS build are both loaded.
 const SHARED = Symbol.for('twiceshy.middlewares.1');
 
 /**
- * The process's one middleware for a Redis URL.
+ * The middleware for a Redis URL. It is made once and shared in the process.
  * @param url default: `process.env.REDIS_URL`, else `redis://localhost:6379`
  */
 export function getIdempotencyMiddleware(url?: string): IdempotencyMiddleware {

@@ -30,34 +30,34 @@ import type { DuplicateAnswer } from '../core/outcome.js';
 import type { AbandonedRule } from '../core/record.js';
 import type { ResultLike, SavedResult, TaskLike } from './contract.js';
 
-/** What a reconcile function found out: `run`, or the result as it is to be recorded. */
+/** What a reconcile function found out: `'run'` to run the task, or the result to record. */
 export type TaskReconciled = 'run' | Pick<SavedResult, 'status' | 'reason' | 'metadata' | 'context'>;
 
-// A type, not an interface: only so is it assignable to the Record<string, unknown> of a middleware tuple.
-/** The defaults that an {@link IdempotencyMiddleware} can be given for all its tasks. */
+// A type and not an interface: an interface is not assignable to the Record<string, unknown> of a middleware tuple.
+/** Options of an {@link IdempotencyMiddleware} that are the defaults of all its tasks. */
 export type TaskDefaults<Task = TaskLike> = Omit<CommonOptions, 'ttl'> & {
-  /** Retention: a number is **seconds** here; text such as `'24h'` is plain. @default '24h' */
+  /** How long results are kept (retention). A number means **seconds** here; text such as `'24h'` is clearer. @default '24h' */
   ttl?: Duration;
-  /** How a finished duplicate is answered. @default 'skip' */
+  /** What a duplicate of a finished task gets: a skipped result, a failed one, or the recorded one. @default 'skip' */
   onDuplicate?: 'skip' | 'fail' | 'return-cached';
-  /** Stands first in every address. @default 'idempotency' */
+  /** The first part of every address. @default 'idempotency' */
   prefix?: string;
-  /** The tenant whose keys these are. @default none */
+  /** The tenant that the key belongs to. @default none */
   scope?: string | ((task: Task) => string);
-  /** Which failed results are final. @default business failures: those without a cause */
+  /** Which failed results are final. @default business failures, which the task declared itself: those without a cause */
   remember?: Remember<ResultLike>;
-  /** What is done after a crash. @default 'retry' */
+  /** What happens after a crash: run again, refuse with IN_DOUBT, or call a function that finds out. @default 'retry' */
   onAbandoned?:
     'retry' | 'block' | ((task: Task, attempt: Attempt) => TaskReconciled | Promise<TaskReconciled>);
 };
 
 /** The options of one task's entry in `static middlewares`. */
 export type TaskOptions<Task = TaskLike> = TaskDefaults<Task> & {
-  /** The idempotency key, or a function of the task that gives it. */
+  /** The idempotency key, or a function that makes it from the task. */
   key: string | ((task: Task) => string | Promise<string>);
-  /** The operation. @default the task's class name */
+  /** The name of the operation. @default the task's class name */
   name?: string;
-  /** Fingerprinted: the same key with another payload is refused with KEY_REUSED. @default none */
+  /** Its fingerprint is recorded: the same key with another payload is refused with KEY_REUSED. @default none */
   payload?: (task: Task) => unknown;
 };
 
@@ -65,21 +65,21 @@ export const TASK_DEFAULTS = {
   ...COMMON_OPTIONS,
   ttl: TTL_IN_SECONDS,
   onDuplicate: choice('skip', 'fail', 'return-cached'),
-  // Undefined is the default here, as in the plain recipe.
+  // Here undefined means the default, as in the plain recipe.
   prefix: ANY,
   scope: SCOPE,
   remember: REMEMBER,
   onAbandoned: ON_ABANDONED,
 } satisfies OptionTable<TaskDefaults>;
 
-const KEY_OF_TASK: Option = {
+const TASK_KEY: Option = {
   check: (value, option) => {
     if (typeof value === 'string' || typeof value === 'function') return value;
     KEY.check(value, option);
     throw invalid(`${option} is ${show(value)}: give a string, or a function of the task`);
   },
 };
-const PAYLOAD_OF_TASK: Option = {
+const TASK_PAYLOAD: Option = {
   check: (value, option) => {
     if (typeof value === 'function') return value;
     throw invalid(`${option} is ${show(value)}: give a function of the task`);
@@ -89,12 +89,12 @@ const PAYLOAD_OF_TASK: Option = {
 
 export const TASK_OPTIONS = {
   ...TASK_DEFAULTS,
-  key: { ...KEY_OF_TASK, refusesUndefined: 'INVALID_KEY' },
+  key: { ...TASK_KEY, refusesUndefined: 'INVALID_KEY' },
   name: NAME,
-  payload: PAYLOAD_OF_TASK,
+  payload: TASK_PAYLOAD,
 } satisfies OptionTable<TaskOptions>;
 
-/** What becomes of the options of the middleware in the entry of a task. */
+/** How the entry of a task uses the options of the middleware. */
 export const TASK_INHERITANCE = {
   ...COMMON_INHERITANCE,
   onDuplicate: 'inherited',
@@ -109,7 +109,7 @@ const HOW: Record<NonNullable<TaskDefaults['onDuplicate']>, DuplicateAnswer> = {
   fail: 'fail',
   'return-cached': 'replay',
 };
-/** Options, checked, over the middleware's defaults. */
+/** The checked options of a task's entry, completed by the middleware's defaults. */
 export interface TaskSettings {
   readonly options: TaskOptions;
   readonly policy: RunPolicy;
@@ -118,7 +118,7 @@ export interface TaskSettings {
 }
 
 /**
- * The options of a task's entry, over those of its middleware, which are checked already.
+ * Checks the options of a task's entry, and adds those of its middleware, which are checked already.
  * @throws UsageError INVALID_OPTIONS, INVALID_KEY
  */
 export function taskSettings(
@@ -129,7 +129,7 @@ export function taskSettings(
   const where = 'IdempotencyMiddleware';
   const note = (message: string) => warn(`twiceshy: ${message}`);
   const own = readOptions<TaskOptions>(where, TASK_OPTIONS, given as TaskOptions, note);
-  KEY_OF_TASK.check(own.key, 'key');
+  TASK_KEY.check(own.key, 'key');
   const options = inherit(where, TASK_INHERITANCE, defaults, own);
   return {
     options,

@@ -2,11 +2,11 @@ import { show } from '../core/check.js';
 import { DuplicateError, isIdempotencyError, UsageError, type ErrorCode } from '../core/errors.js';
 import type { Answer, DuplicateAnswer } from '../core/outcome.js';
 import type { StoredRecord } from '../core/record.js';
-import type { Adapter } from '../idempotency/adapter.js';
+import type { Runtime } from '../idempotency/runtime.js';
 import { applyChanges, fillGaps } from './context-changes.js';
 import { isSavedResult, type ContextLike, type SavedResult } from './contract.js';
 
-/** The reasons that the recipe gave, word for word, since people match on them. */
+/** The reasons of the plain recipe, word for word, because code may compare them. */
 const REASONS: Partial<Record<ErrorCode, string>> = {
   DUPLICATE_EXECUTION: 'Duplicate execution not allowed',
   IDEMPOTENCY_TIMEOUT: 'Timeout waiting for concurrent execution',
@@ -14,11 +14,11 @@ const REASONS: Partial<Record<ErrorCode, string>> = {
 };
 const SKIPPED_REASON = 'Duplicate execution prevented';
 
-/** What a task gets in the place of its own run: from the answers of the engine to the results of a task. */
+/** Turns answers of the engine into results for tasks that did not run themselves. */
 export class Replies {
-  constructor(private readonly adapter: Adapter) {}
+  constructor(private readonly runtime: Runtime) {}
 
-  /** The result, and in the context what the run that it is of had changed there. */
+  /** The result for an answer. Applies to the context what the original run changed there. */
   to(answer: Answer<SavedResult>, context: ContextLike): SavedResult {
     switch (answer.kind) {
       case 'ran': {
@@ -44,36 +44,36 @@ export class Replies {
       (record.format === 'recipe' ? fillGaps : applyChanges)(saved, context);
       return saved;
     }
-    const originalStatus = this.#statusOf(record);
+    const originalStatus = this.#originalStatus(record);
     if (how === 'skip') {
       return { status: 'skipped', reason: SKIPPED_REASON, metadata: { idempotent: true, originalStatus } };
     }
     const error = new DuplicateError(
       'DUPLICATE_EXECUTION',
-      'this key was executed before, and onDuplicate is "fail"',
+      'a task with this key was executed before, and onDuplicate is "fail"',
     );
     return refusal(error, { originalStatus });
   }
 
   #read(record: StoredRecord): SavedResult {
-    const value = record.format === 'recipe' ? parseRecipe(record.payload) : this.adapter.decode(record);
+    const value = record.format === 'recipe' ? parseRecipe(record.payload) : this.runtime.decode(record);
     if (isSavedResult(value)) return value;
-    // A failure that could not be encoded in full was recorded as a plain error.
+    // A failure that could not be encoded completely was recorded as a plain error.
     if (record.status === 'FAILED') return refusal(value);
     return refusal(new UsageError('INVALID_KEY', 'the record under this key was not written by a task'));
   }
 
-  #statusOf(record: StoredRecord): string {
+  #originalStatus(record: StoredRecord): string {
     try {
       return this.#read(record).status;
     } catch {
-      // Recorded without its value: the status of the record is all there is.
+      // Recorded without its value: only the record's status is left.
       return record.status === 'COMPLETED' ? 'success' : 'failed';
     }
   }
 }
 
-/** A failed result for what was thrown. */
+/** A failed result for a thrown error. */
 export function refusal(error: unknown, more: Record<string, unknown> = {}): SavedResult {
   const message = error instanceof Error ? error.message : show(error);
   if (!isIdempotencyError(error)) return { status: 'failed', reason: message, metadata: more, cause: error };

@@ -12,13 +12,13 @@ import {
 type Builder = (task: TaskInternals, saved: SavedResult) => unknown;
 
 /**
- * Makes Results of the framework's own class without importing the framework: an import might load a second copy,
- * whose instances its `instanceof` would not know.
+ * Makes Results of the framework's own class. It does not import the framework, because that might load a second copy, whose
+ * Results would not be `instanceof` the first copy's class.
  */
 export class ResultFactory {
   #learned: unknown;
 
-  /** @param given the class the user named; it comes before everything that was learned */
+  /** @param given the class from the options; it takes precedence over a learned one */
   constructor(private readonly given: ResultClass | undefined) {}
 
   /** Remembers the class of a Result that the framework made. */
@@ -27,8 +27,8 @@ export class ResultFactory {
   }
 
   /**
-   * A Result for a duplicate.
-   * @throws UsageError INVALID_OPTIONS when no class is known that makes one
+   * Builds the Result of a duplicate.
+   * @throws UsageError INVALID_OPTIONS if no known class can build it
    */
   build(task: TaskInternals, saved: SavedResult): ResultLike {
     for (const candidate of [this.given, this.#learned, classFromTask(task)]) {
@@ -59,7 +59,7 @@ function tryBuild(candidate: unknown, task: TaskInternals, saved: SavedResult): 
       if (isResultLike(result) && result.status === saved.status && result.reason === saved.reason)
         return result;
     } catch {
-      // Not the way this class is made.
+      // This class is built in another way: try the next.
     }
   }
   return undefined;
@@ -67,7 +67,7 @@ function tryBuild(candidate: unknown, task: TaskInternals, saved: SavedResult): 
 
 function byConstructor(candidate: object): Builder {
   return (task, saved) =>
-    Reflect.construct(candidate as new (parts: ResultParts) => unknown, [partsOf(task, saved)]);
+    Reflect.construct(candidate as new (parts: ResultParts) => unknown, [resultParts(task, saved)]);
 }
 
 type Statics = Record<string, ((...args: unknown[]) => unknown) | undefined>;
@@ -85,7 +85,7 @@ function byStaticsWithParts(candidate: object): Builder {
     (candidate as Statics)[status]?.(task, { reason, metadata, cause });
 }
 
-function partsOf(task: TaskInternals, saved: SavedResult): ResultParts {
+function resultParts(task: TaskInternals, saved: SavedResult): ResultParts {
   return {
     task,
     context: task.context,

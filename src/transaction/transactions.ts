@@ -1,4 +1,4 @@
-import { Adapter } from '../idempotency/adapter.js';
+import { Runtime } from '../idempotency/runtime.js';
 import { enterAttempt, holdsKey } from '../idempotency/current-attempt.js';
 import type { IdempotencyOptions, RunOptions } from '../idempotency/api.js';
 import type { Attempt } from '../core/attempt/attempt.js';
@@ -33,17 +33,17 @@ import { runWith } from '../idempotency/idempotency.js';
 import { droppedMembers, inLogs, KEYS_IN_LOGS, onceEach, warnThrough } from '../idempotency/logging.js';
 import { checkKey } from '../keys/index.js';
 
-/** What a query came to. */
+/** The result of a query. */
 export interface TransactionResult<Row> {
   rows: Row[];
   rowCount: number | null;
 }
 
-/** What the work of a transaction is given: the attempt that it is, and the connection that it has. */
+/** The argument of a transaction's work: the attempt, and queries in the transaction. */
 export interface Transaction extends Omit<Attempt, 'step'> {
   /**
-   * A query in this transaction, as pg's `client.query()` takes it: text and values, or one of its config objects. The
-   * queries run one after the other. BEGIN, COMMIT and ROLLBACK are refused; savepoints of your own are yours.
+   * Runs a query in this transaction, with the arguments of pg's `client.query()`: text and values, or a config object. Queries
+   * run one after another. BEGIN, COMMIT and ROLLBACK are refused; you may use savepoints.
    */
   query<Row = Record<string, unknown>>(
     query: string | object,
@@ -52,30 +52,29 @@ export interface Transaction extends Omit<Attempt, 'step'> {
 }
 
 /**
- * The options of `run()`, but for `onStoreError` and `storeTimeout`: there is no running without the store here, and the store
- * has its own `timeoutMs`. The `lease` is how long the server lets the session be silent, once the process that has it does
- * not answer for it any more.
+ * The options of `run()`, without `onStoreError` and `storeTimeout`: the work needs the store's database, and the store has its
+ * own `timeoutMs`. `lease` is the time after which the server ends the transaction of a process that has stopped responding.
  */
 export type TransactionOptions<T> = Omit<RunOptions<T>, 'onStoreError' | 'storeTimeout'>;
 
-/** What all transactions of a store have in common: the options of `createIdempotency()` that make sense here. */
+/** The default options of all transactions of a store: those of `createIdempotency()` that apply here. */
 export type TransactionDefaults = Omit<IdempotencyOptions, 'store' | 'onStoreError' | 'storeTimeout'>;
 
-/** An open transaction, as a store has it. */
+/** An open transaction of a store. */
 interface Session {
-  /** Why there is no outcome, once there is none. */
+  /** The reason why the transaction has no outcome; undefined as long as it may have one. */
   readonly failure: IdempotencyError | undefined;
-  /** Whether the work ended the transaction itself: then what it wrote is not bound to the record. */
+  /** Whether the work ended the transaction itself: then its rows are not committed together with the record. */
   readonly endedByWork: boolean;
   query(query: string | object, values?: unknown[]): Promise<object>;
 }
 
-/** A store whose claims begin transactions, and whose settling commits them. */
+/** A store whose claims begin transactions, and which commits them with the outcome. */
 export interface TransactionalStore extends LeaseStore {
   session(token: string): Session | undefined;
 }
 
-/** The store bounds its own calls: no COMMIT is given up half-way. */
+/** The engine's deadline for store calls, so long that the store's own applies: nobody stops waiting in the middle of a COMMIT. */
 const UNBOUNDED_MS = 3_600_000;
 
 const { onStoreError: _, storeTimeout: _2, ...COMMON } = COMMON_OPTIONS;
@@ -105,7 +104,7 @@ export const TRANSACTION_DEFAULTS = {
   keysInLogs: KEYS_IN_LOGS,
 } satisfies OptionTable<TransactionDefaults>;
 
-/** What becomes of the options that all transactions have in common. */
+/** How a call of `transaction()` uses the store's option `transactions`. */
 export const TRANSACTION_INHERITANCE = {
   ...COMMON_INHERITED,
   prefix: 'inherited',
@@ -120,14 +119,14 @@ export const TRANSACTION_INHERITANCE = {
   keysInLogs: 'kept',
 } satisfies InheritanceTable<TransactionDefaults>;
 
-/** The transactional mode: the engine, on a store whose records are visible once they are committed. */
+/** Runs work in transactions: the engine on a store whose records become visible when they are committed. */
 export class Transactions {
-  readonly #adapter: Adapter;
+  readonly #runtime: Runtime;
   readonly #defaults: TransactionDefaults;
   readonly #note: (message: string) => void;
 
   /**
-   * @param plain the store as everybody else has it
+   * @param plain the store outside of transactions
    * @throws UsageError INVALID_OPTIONS
    */
   constructor(
@@ -138,16 +137,16 @@ export class Transactions {
     const notes: string[] = [];
     const read = readOptions('transactions', TRANSACTION_DEFAULTS, defaults, (note) => notes.push(note));
     this.#defaults = read;
-    // Silent, since its words for a lost lease are not true of a transaction, and every caller gets the reason as an error.
+    // No logger: the warnings about lost leases do not fit transactions, and every caller gets the reason as an error.
     const requireScope = read.requireScope === true || plain.requiresScope === true;
-    this.#adapter = new Adapter(
+    this.#runtime = new Runtime(
       bare({ ...read, requireScope, store, storeTimeout: UNBOUNDED_MS, logger: {} }),
     );
     const { keysInLogs } = read;
     const warn = warnThrough(read.logger);
     this.#note = onceEach((message) => warn(`twiceshy: ${message}`));
     notes.forEach(this.#note);
-    this.#adapter.events.on('no-value', (told) => {
+    this.#runtime.events.on('no-value', (told) => {
       const detail = inLogs(told, keysInLogs);
       const { name, key, path = 'it' } = detail;
       warn(
@@ -155,7 +154,7 @@ export class Transactions {
         detail,
       );
     });
-    this.#adapter.events.on('dropped-members', (told) => {
+    this.#runtime.events.on('dropped-members', (told) => {
       const detail = inLogs(told, keysInLogs);
       warn(`twiceshy: ${detail.name} "${detail.key}" ${droppedMembers(detail)}`, detail);
     });
@@ -172,36 +171,36 @@ export class Transactions {
     checkWork(work);
     const { prefix, scope } = options;
     const name = requireName(where, options.name);
-    const place = this.#adapter.place(checkKey(key), { prefix, name, scope });
+    const place = this.#runtime.place(checkKey(key), { prefix, name, scope });
     if (holdsKey(this.plain, place)) {
-      const why = 'the work that runs under this key runs the same key again; it would wait for itself';
+      const why = 'the work under this key called the same key again, and would wait for itself';
       throw new UsageError('INVALID_KEY', `${name} "${key}": ${why}`);
     }
     let session: Session | undefined;
     let thrown: unknown;
     const inTransaction = async (attempt: Attempt): Promise<T> => {
-      const open = (session = this.#sessionOf(attempt));
+      const open = (session = this.#openSession(attempt));
       try {
-        // Also for a run() inside of the work, which asks the store itself.
-        return await enterAttempt(attempt, this.plain, place, () => work(transactionOf(attempt, open)));
+        // Also entered for the plain store, so that a run() inside the work notices that it holds this key.
+        return await enterAttempt(attempt, this.plain, place, () => work(toTransaction(attempt, open)));
       } catch (error) {
         thrown = error;
         throw error;
       }
     };
-    const answer = await runWith(this.#adapter, where, key, inTransaction, options).then(
+    const answer = await runWith(this.#runtime, where, key, inTransaction, options).then(
       (result) => ({ result }),
       (error: unknown) => ({ error }),
     );
-    // Where nothing of the attempt was kept, the engine looks for what else stands there; the session knows why.
+    // If nothing of the attempt was kept, the engine reports what it finds in the store. The session has the actual reason.
     const isOwnError = 'error' in answer && answer.error === thrown;
     if (session?.failure && (session.endedByWork || ('error' in answer && !isOwnError)))
       throw session.failure;
-    if ('error' in answer) throw reasonOf(answer.error);
+    if ('error' in answer) throw unwrapReason(answer.error);
     return answer.result;
   }
 
-  #sessionOf(attempt: Attempt): Session {
+  #openSession(attempt: Attempt): Session {
     const session = attempt instanceof RunningAttempt ? this.store.session(attempt.token) : undefined;
     if (session) return session;
     throw new StoreError('STORE_UNAVAILABLE', 'the transaction ended before its work began', {
@@ -210,7 +209,7 @@ export class Transactions {
   }
 }
 
-function transactionOf(attempt: Attempt, session: Session): Transaction {
+function toTransaction(attempt: Attempt, session: Session): Transaction {
   return {
     key: attempt.key,
     fence: attempt.fence,
@@ -224,8 +223,8 @@ function transactionOf(attempt: Attempt, session: Session): Transaction {
   };
 }
 
-/** What the store ended the resending of a claim with hides what that was about. */
-function reasonOf(error: unknown): unknown {
+/** The store's own error, if it gave up resending a claim. The error around it does not say what went wrong. */
+function unwrapReason(error: unknown): unknown {
   const isWrapped = isIdempotencyError(error, 'STORE_UNAVAILABLE') && error.cause instanceof StoreError;
   return isWrapped ? error.cause : error;
 }

@@ -1,15 +1,15 @@
-/** What a value without members of its own comes down to. */
+/** The data of a value that has no members, such as a Date or a RegExp. */
 export type Leaf = number | string | string[] | Uint8Array;
 
 export const prototypeOf = (value: unknown) => Object.getPrototypeOf(value) as object | null;
 
-/** JSON.stringify of a string, three times as fast where nothing is to be escaped. */
+/** JSON.stringify of a string. Three times as fast when nothing has to be escaped. */
 export function quote(text: string): string {
   return /["\\\0-\x1f\ud800-\udfff]/.test(text) ? JSON.stringify(text) : `"${text}"`;
 }
 
-/** What it gives, or undefined when it throws. */
-export function attempt<T>(run: () => T): T | undefined {
+/** The result of `run`, or undefined if it throws. */
+export function orUndefined<T>(run: () => T): T | undefined {
   try {
     return run();
   } catch {
@@ -17,12 +17,12 @@ export function attempt<T>(run: () => T): T | undefined {
   }
 }
 
-/** `Map` of `[object Map]`: told without `instanceof`, since the value may come from another realm. */
-export function tagOf(value: object): string {
+/** `Map` for a Map, from `[object Map]`. No `instanceof`, because the value may come from another realm. */
+export function builtinTag(value: object): string {
   return Object.prototype.toString.call(value).slice(8, -1);
 }
 
-/** The names of the classes of an object, its own first. */
+/** The names of an object's classes: its own, then those it extends. */
 export function classNames(value: object): string[] {
   const names: string[] = [];
   for (let at = prototypeOf(value); at; at = prototypeOf(at)) {
@@ -42,18 +42,18 @@ export function isPlain(value: object): boolean {
   );
 }
 
-/** Whether JSON has a text for it that comes back the same. */
+/** Whether the value is a number that survives JSON: not NaN, an infinity or -0. */
 export function isJsonNumber(value: unknown): boolean {
   return Number.isFinite(value) && !Object.is(value, -0);
 }
 
-/** Whether it is of a builtin class itself: a subclass adds meaning that its base has no form for. */
+/** Whether this is an instance of a builtin class, and not of a subclass, which may carry more than its base does. */
 export function isBuiltin(names: readonly string[], tag: string): boolean {
   return names.join().replace(/^Buffer,(?=U)|(,TypedArray)?,Object$/g, '') === tag;
 }
 
-/** What a builtin without parts comes down to; undefined when it is none. */
-export function leafOf(value: object, kind: string): Leaf | undefined {
+/** The data of a builtin that has no members; undefined for any other object. */
+export function toLeaf(value: object, kind: string): Leaf | undefined {
   switch (kind) {
     case '':
       return undefined;
@@ -67,14 +67,14 @@ export function leafOf(value: object, kind: string): Leaf | undefined {
     case 'URLSearchParams':
       return (value as URL).toString();
   }
-  // Of a view only the bytes that it shows: the rest of its buffer may be anybody's.
+  // Only the bytes that the view covers: the rest of its buffer may belong to something else.
   return ArrayBuffer.isView(value)
     ? new Uint8Array(value.buffer, value.byteOffset, value.byteLength)
     : undefined;
 }
 
-/** Without `instanceof`: what was thrown may come from another realm, and need not be an error. */
-export function messageOf(error: unknown): string {
+/** The message of a thrown value. No `instanceof`: it may come from another realm, and need not be an Error. */
+export function thrownMessage(error: unknown): string {
   const message: unknown = (error as { message?: unknown } | null | undefined)?.message;
   return typeof message === 'string' ? message : typeof error;
 }

@@ -3,67 +3,67 @@ import {
   isBuiltin,
   isJsonNumber,
   isPlain,
-  leafOf,
-  messageOf,
+  toLeaf,
+  thrownMessage,
   prototypeOf,
   quote,
-  tagOf,
+  builtinTag,
   type Leaf,
 } from './kinds.js';
 
-/** Deeper than any real value; far below what the stack holds. */
+/** Deeper than any real value, and far from overflowing the stack. */
 export const MAX_DEPTH = 500;
-/** Shared references are written out each time they are met, so a small graph can have an endless text. */
+/** Shared references are written out each time, so a small graph could otherwise have an enormous text. */
 export const MAX_NODES = 500_000;
 
-/** How much a text may hold, and who is told what was left out of it. */
+/** Limits of one writing, and a callback for what it leaves out. */
 export interface WriteOptions {
-  /** Of names, strings and bytes together, in UTF-16 units of the text. @default no bound */
+  /** The longest that names, strings and bytes together may be, in UTF-16 units. @default no limit */
   readonly maxLength?: number;
-  /** The path of a member that the form leaves out. */
+  /** Called with the path of each member that the form leaves out. */
   readonly onDropped?: ((path: string) => void) | undefined;
 }
 
-/** Which budget a value went over. Such a value is too large, and not of a wrong kind. */
+/** Which limit a value exceeds: such a value is too large, not of an unsupported kind. */
 export type Budget = 'depth' | 'nodes' | 'length';
 
-/** How a form spells what JSON has no text for. All texts that it is given are in its own form. */
+/** How an output format writes values that JSON has no text for. The texts passed in are already in that format. */
 export interface Form {
   /** `undefined`, `NaN`, `-Infinity`, `-0`, `12n`. */
   token(text: string): string;
-  /** A builtin without parts, or `hole`: so many missing elements of an array. */
+  /** A builtin without members, or `hole` with the number of missing array elements. */
   leaf(kind: string, data: Leaf): string;
-  /** A Map (of pairs) or a Set. */
+  /** A Map (its texts are pairs) or a Set. */
   list(kind: string, texts: string[]): string;
   pair(key: string, value: string): string;
   /** A plain object. */
   object(value: object, walk: Walk): string;
-  /** An instance of any class; undefined when it is up to the walk. */
+  /** An instance of any class; undefined to let the walk handle it. */
   instance?(value: object, tag: string, names: readonly string[], walk: Walk): string | undefined;
 }
 
-/** What a form may ask of the walk. */
+/** What a form may call on the walk. */
 export interface Walk {
   text(value: unknown): string;
-  /** The names of the members; symbols are refused, hidden members are no data. */
+  /** The names of the enumerable members. An enumerable symbol is refused. */
   keys(value: object): string[];
-  /** `{…}` with these members. */
+  /** The text `{…}` of these members. */
   members(value: object, keys: readonly string[]): string;
   refuse(what: string): never;
-  /** Says that this member is left out. */
+  /** Reports that this member is left out. */
   drop(key: string | number): void;
-  /** Whatever is said meanwhile is about this member. */
+  /** Adds the member to the path while `run` works. */
   within<T>(key: string | number, run: () => T): T;
 }
 
 export type Refusal = (path: string, what: string, options?: ErrorOptions, over?: Budget) => Error;
 
 /**
- * Writes a value in a form; what has no dependable text is refused by its path. The costs grow with the size of the
- * text, not with its depth: texts are put together with `+`, which copies nothing before the whole text is read, where
- * `join` would copy the inner text once for each level around it.
+ * Writes a value in a form. A value without a dependable text is refused, and the refusal names its path. Texts are joined with
+ * `+` and not with `join`, which would copy the inner text once for each level around it: the cost grows with the size of the
+ * text, not with its depth.
  *
- * @throws what `refusal` makes, and nothing else.
+ * @throws only what `refusal` returns
  */
 export function write(
   value: unknown,
@@ -75,13 +75,12 @@ export function write(
   return new Writer(root, form, refusal, options).write(value);
 }
 
-/** One writing of one value. */
 class Writer implements Walk {
   readonly #maxLength: number;
   readonly #onDropped: WriteOptions['onDropped'];
-  /** A stack, made into text only when something is refused. It is pushed before a read, since that may throw. */
+  /** The path of the current member. It is pushed before the member is read, because a getter may throw. */
   readonly #path: (string | number)[] = [];
-  /** The innermost object that is being written, and those around it. */
+  /** The object that is being written now, and those around it: to find cycles. */
   #innermost: object | undefined;
   #outer: Set<object> | undefined;
   #depth = 0;
@@ -104,7 +103,7 @@ class Writer implements Walk {
       return this.text(value);
     } catch (error) {
       if (this.#refused && error === this.#refused) throw error;
-      return this.#refuse(`can't be read (${messageOf(error)})`, { cause: error });
+      return this.#refuse(`can't be read (${thrownMessage(error)})`, { cause: error });
     }
   }
 
@@ -162,7 +161,7 @@ class Writer implements Walk {
     throw this.#refused;
   }
 
-  /** Before the text is made: a text that is too long would cost what the budget is to save. */
+  /** Called before the text is built: a text over the limit should cost nothing. */
   #charge(units: number): void {
     this.#length += units;
     if (this.#length > this.#maxLength)
@@ -171,7 +170,7 @@ class Writer implements Walk {
 
   #structure(node: object): string {
     const outer = this.#innermost;
-    // The set is made for the first object inside of another one: most payloads are flat.
+    // The set is created for the first nested object only: most payloads are flat.
     if (outer) {
       this.#outer ??= new Set();
       this.#outer.add(outer);
@@ -194,20 +193,20 @@ class Writer implements Walk {
   }
 
   #instance(node: object, names: readonly string[]): string {
-    const tag = tagOf(node);
+    const tag = builtinTag(node);
     const own = this.form.instance?.(node, tag, names, this);
     if (own !== undefined) return own;
     const kind = isBuiltin(names, tag) ? tag : '';
     if (kind === 'Array') return this.#array(node as unknown[]);
     const holds = kind === 'Map' || kind === 'Set';
-    const leaf = leafOf(node, kind);
+    const leaf = toLeaf(node, kind);
     if (!holds && leaf === undefined)
       return this.refuse(`is an instance of ${names[0] || 'an unnamed class'}`);
     if (!ArrayBuffer.isView(node) && this.keys(node).length > 0)
       this.refuse(`is a ${tag} with extra members`);
     if (leaf === undefined)
       return this.form.list(kind, this.#collection(node as Map<unknown, unknown>, kind));
-    this.#charge(lengthOf(leaf));
+    this.#charge(leafLength(leaf));
     return this.form.leaf(names[0]!, leaf);
   }
 
@@ -223,7 +222,8 @@ class Writer implements Walk {
   #array(list: readonly unknown[]): string {
     const keys = this.keys(list);
     const { length: count } = list;
-    // Indices come first and in order: as many keys as elements, the last one an index, are all elements and no more.
+    // Object.keys lists indices first and in order. So if there are as many keys as elements and the last key is the last index,
+    // the array has no holes and no extra members.
     if (keys.length !== count || (count > 0 && keys[count - 1] !== String(count - 1)))
       return this.#sparse(list, keys);
     let written = '';
@@ -238,10 +238,10 @@ class Writer implements Walk {
     const texts: string[] = [];
     let next = 0;
     const skipTo = (index: number) => index > next && texts.push(this.form.leaf('hole', index - next));
-    // By keys, not by length: a sparse array may have four thousand million holes.
+    // By keys, not by length: a sparse array may have billions of holes.
     for (const key of keys) {
       const index = Number(key);
-      // Elements come first and in order: anything else is a member that was put on the array.
+      // Elements come first and in order, so anything else is an extra member of the array.
       if (!(index >= next && index < list.length && String(index) === key)) {
         this.refuse(`is an array with the extra member ${quote(key)}`);
       }
@@ -261,10 +261,10 @@ class Writer implements Walk {
   }
 }
 
-function lengthOf(leaf: Leaf): number {
+function leafLength(leaf: Leaf): number {
   if (typeof leaf === 'number') return 0;
   if (Array.isArray(leaf)) return leaf.join().length;
-  // Bytes take two hex digits each, and hardly less as base64.
+  // Two hex digits a byte; base64 is a little shorter.
   return typeof leaf === 'string' ? leaf.length : leaf.length * 2;
 }
 

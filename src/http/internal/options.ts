@@ -1,4 +1,4 @@
-import type { Adapter } from '../../idempotency/adapter.js';
+import type { Runtime } from '../../idempotency/runtime.js';
 import type { Idempotency, IdempotencyOptions } from '../../idempotency/api.js';
 import {
   ANY,
@@ -32,11 +32,11 @@ import {
   type RunPolicy,
 } from '../../core/options.js';
 import type { AbandonedRule } from '../../core/record.js';
-import { adapterOf, createIdempotency } from '../../idempotency/idempotency.js';
+import { getRuntime, createIdempotency } from '../../idempotency/idempotency.js';
 import { KEYS_IN_LOGS, warnThrough } from '../../idempotency/logging.js';
 import { headerFilter, NEVER_REPLAYED } from './exchange/answer.js';
 import type { HttpOptions } from './http-options.js';
-import { profileOf, PROFILES, type Profile } from './problem/profile.js';
+import { findProfile, PROFILES, type Profile } from './problem/profile.js';
 
 export type {
   HttpOptions,
@@ -50,7 +50,7 @@ export type {
 export interface HttpSettings<Req> {
   /** Whose options these are, for messages. */
   readonly where: string;
-  readonly adapter: Adapter;
+  readonly runtime: Runtime;
   readonly policy: RunPolicy;
   readonly rule: AbandonedRule;
   readonly given: HttpOptions<Req, unknown[]>;
@@ -98,16 +98,16 @@ export const HTTP_OPTIONS = {
   keysInLogs: KEYS_IN_LOGS,
 } satisfies OptionTable<HttpOptions<never, never>>;
 
-/** What becomes of the options of `idempotency`. */
+/** How the HTTP adapters use the options of their `idempotency`. */
 export const HTTP_INHERITANCE = {
   ...COMMON_INHERITANCE,
   prefix: 'inherited',
   // A record belongs to a route.
   name: 'replaced',
   scope: 'combined',
-  // True in one of the two is enough.
+  // Required if either of the two requires it.
   requireScope: 'combined',
-  // The instance's is asked about what work throws, the one here about the status of an answer.
+  // That of the instance decides about errors; the one here decides about answers.
   remember: 'refused',
   store: 'kept',
   codec: 'kept',
@@ -117,7 +117,7 @@ export const HTTP_INHERITANCE = {
   keysInLogs: 'kept',
 } satisfies InheritanceTable<IdempotencyOptions>;
 
-/** Safe by definition: a duplicate of one does no harm. */
+/** Safe methods: a duplicate does no harm. */
 const NEVER_PROTECTED = ['GET', 'HEAD', 'OPTIONS', 'TRACE'];
 const TOKEN = /^[!#$%&'*+\-.^_`|~A-Za-z0-9]+$/;
 const DEFAULT_METHODS = ['POST', 'PATCH'];
@@ -126,9 +126,10 @@ const DEFAULT_MAX_REQUEST_BYTES = 1024 * 1024;
 const DEFAULT_LATE_ANSWER_MS = 60_000;
 
 /**
- * The options, checked but for what depends on others: those of a route stand over those of an app.
- * @param where whose options these are, for messages
- * @throws UsageError INVALID_OPTIONS, INVALID_KEY for a `key` that is undefined
+ * Checks each option by itself. What depends on several options is checked by {@link httpSettings}, after those of a route were
+ * merged with those of the app.
+ * @param where the function whose options these are, for messages
+ * @throws UsageError INVALID_OPTIONS; INVALID_KEY for a `key` that is undefined
  */
 export function readHttpOptions<Req>(
   where: string,
@@ -141,7 +142,7 @@ export function readHttpOptions<Req>(
 
 export interface ReadOptions<Req> {
   readonly options: Partial<HttpOptions<Req, unknown[]>>;
-  /** What is to be said about options that are probably not meant so. */
+  /** Warnings about options that are probably mistakes. */
   readonly notes: readonly string[];
 }
 
@@ -149,8 +150,8 @@ export interface ReadOptions<Req> {
 export function httpSettings<Req>(where: string, { options, notes }: ReadOptions<Req>): HttpSettings<Req> {
   const { scope } = options;
   if (scope === undefined) return checkScopeOption(scope);
-  const adapter = engineOf(options);
-  const { given } = adapter;
+  const runtime = chooseRuntime(options);
+  const { given } = runtime;
   const settled: HttpOptions<Req, unknown[]> = inherit(where, HTTP_INHERITANCE, given, { ...options, scope });
   const {
     header = 'Idempotency-Key',
@@ -158,12 +159,12 @@ export function httpSettings<Req>(where: string, { options, notes }: ReadOptions
     maxBodyBytes = DEFAULT_MAX_BODY_BYTES,
   } = settled;
   const isNamed = scope === 'shared' ? given.scope : scope;
-  checkScoped(where, settled.requireScope || adapter.requiresScope, isNamed);
-  notes.forEach(adapter.note);
+  checkScoped(where, settled.requireScope || runtime.requiresScope, isNamed);
+  notes.forEach(runtime.note);
   return {
     where,
-    adapter,
-    policy: policyOf(settled, maxBodyBytes),
+    runtime,
+    policy: httpPolicy(settled, maxBodyBytes),
     rule: abandonedRule(settled.onAbandoned),
     given: settled,
     methods: new Set(methods),
@@ -171,20 +172,20 @@ export function httpSettings<Req>(where: string, { options, notes }: ReadOptions
     keepsHeader: headerFilter(settled.replayHeaders ?? []),
     maxBodyBytes,
     maxRequestBytes: settled.maxRequestBytes ?? DEFAULT_MAX_REQUEST_BYTES,
-    profile: profileOf(settled.profile),
+    profile: findProfile(settled.profile),
     lateAnswerMs: settled.lateAnswer === undefined ? DEFAULT_LATE_ANSWER_MS : (settled.lateAnswer as number),
     warn: warnThrough(given.logger),
   };
 }
 
-function engineOf({
+function chooseRuntime({
   store,
   idempotency,
   logger,
   codec,
   keysInLogs,
   admit,
-}: Partial<HttpOptions<never, never>>): Adapter {
+}: Partial<HttpOptions<never, never>>): Runtime {
   if ((store === undefined) === (idempotency === undefined))
     throw invalid('give either store or idempotency');
   const own = {
@@ -193,17 +194,17 @@ function engineOf({
     ...(keysInLogs && { keysInLogs }),
     ...(admit && { admit }),
   };
-  if (store) return adapterOf(createIdempotency({ store, ...own }));
-  const adapter = adapterOf(idempotency as Idempotency);
+  if (store) return getRuntime(createIdempotency({ store, ...own }));
+  const runtime = getRuntime(idempotency as Idempotency);
   if (Object.keys(own).length > 0)
     throw invalid('logger, codec, keysInLogs and admit go with store; idempotency has its own');
-  return adapter;
+  return runtime;
 }
 
-function policyOf(options: CommonOptions, maxBodyBytes: number): RunPolicy {
+function httpPolicy(options: CommonOptions, maxBodyBytes: number): RunPolicy {
   const policy = resolvePolicy(options, REQUEST_POLICY);
   if (options.maxResultBytes !== undefined) return policy;
-  // The body has its own limit; as base64 it is a third longer, and the headers stand beside it.
+  // The body has its own limit. In base64 it is a third longer, and the headers are stored with it.
   return { ...policy, maxResultBytes: Math.max(policy.maxResultBytes, maxBodyBytes * 2 + 65_536) };
 }
 
@@ -211,15 +212,15 @@ function policyOf(options: CommonOptions, maxBodyBytes: number): RunPolicy {
 function checkScopeOption<Result>(scope: unknown): Result {
   if (scope === 'shared' || typeof scope === 'function') return scope as Result;
   throw invalid(
-    `scope is ${show(scope)}: give a function that names the caller of a request (whoever guesses a key would read ` +
-      `another caller's answer), or 'shared' where all callers are one`,
+    `scope is ${show(scope)}: give a function that returns the caller of a request (without it, a caller who guesses a key would ` +
+      `read another caller's answer), or 'shared' if all callers may share answers`,
   );
 }
 
 function checkHost(value: unknown, option: string): unknown {
   if (typeof value === 'boolean' || typeof value === 'function') return value;
   throw invalid(
-    `${option} is ${show(value)}: give true, false, or a function that names the host of a request`,
+    `${option} is ${show(value)}: give true, false, or a function that returns the host of a request`,
   );
 }
 
@@ -231,7 +232,7 @@ function checkText(value: unknown, option: string): string {
 function checkTokens(option: string, names: unknown): readonly string[] {
   const isList = Array.isArray(names) && names.every((name) => typeof name === 'string' && TOKEN.test(name));
   if (isList) return names as readonly string[];
-  throw invalid(`${option} is ${show(names)}: give names as HTTP allows them`);
+  throw invalid(`${option} is ${show(names)}: give names that HTTP allows`);
 }
 
 function checkMethods(given: unknown, option: string): readonly string[] {
@@ -239,7 +240,7 @@ function checkMethods(given: unknown, option: string): readonly string[] {
   const safe = methods.find((method) => NEVER_PROTECTED.includes(method));
   if (safe === undefined && methods.length > 0) return methods;
   throw invalid(
-    `methods is ${show(given)}: ${safe === undefined ? 'name one' : `${safe} changes nothing that could happen twice`}`,
+    `methods is ${show(given)}: ${safe === undefined ? 'give at least one' : `${safe} is a safe method and is never protected`}`,
   );
 }
 
@@ -248,6 +249,6 @@ function checkReplayHeaders(given: unknown, option: string): readonly string[] {
   const never = names.find((name) => NEVER_REPLAYED.includes(name));
   if (never === undefined) return names;
   throw invalid(
-    `replayHeaders names ${never}, which belongs to one connection, moment or person and is never replayed`,
+    `replayHeaders contains ${never}, which is never replayed: it belongs to one connection, one moment or one person`,
   );
 }

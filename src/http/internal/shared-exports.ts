@@ -1,4 +1,4 @@
-/** What the entries of all frameworks export alike. */
+/** What the entry points of all frameworks export. */
 export { recordPlace } from './exchange/address.js';
 export type { RecordPlace } from './exchange/address.js';
 export type {

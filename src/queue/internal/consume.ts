@@ -4,26 +4,26 @@ import { messageOf, show, something } from '../../core/check.js';
 import { isIdempotencyError, UsageError } from '../../core/errors.js';
 import type { Answer } from '../../core/outcome.js';
 import { inLogs, warnThrough, type Logger } from '../../idempotency/logging.js';
-import { reconcileOf, workOf } from '../../idempotency/outcomes.js';
-import { afterRefusal, deliveryOf, type Delivery, type Terms } from './delivery.js';
-import { consumerSettings, type ConsumerOptions, type OfBroker } from './options.js';
+import { toReconcile, toWork } from '../../idempotency/outcomes.js';
+import { afterRefusal, toDelivery, type Delivery, type Terms } from './delivery.js';
+import { consumerSettings, type ConsumerOptions, type BrokerDefaults } from './options.js';
 
-/** Runs a message, or does not, and says what is to become of it. Never rejects. */
+/** Runs a message unless it was processed before, and returns what to do with it. Never rejects. */
 export interface Consumer<M, R> extends Closable {
   (message: M): Promise<Delivery<R>>;
 }
 
 export interface Closable {
-  /** The engine: `get`, `resolve`, `forget`, `stats`, `on`. */
+  /** For `get`, `resolve`, `forget`, `stats` and `on`. */
   readonly idempotency: Idempotency;
   /**
-   * Refuses new messages (they come again), and waits for running ones and unrecorded results, 10 s at most. Where
-   * `idempotency` was given, that one is yours to close, and this does nothing.
+   * Refuses new messages (they come again), and waits at most 10 s for running ones and unrecorded results. If you passed
+   * `idempotency`, this does nothing: close that instance yourself.
    */
   close(): Promise<void>;
 }
 
-/** For the adapters: with the logger that its options came to. */
+/** For the adapters: with the logger that is in effect. */
 interface LoggingConsumer<M, R> extends Consumer<M, R> {
   readonly logger: Logger | undefined;
 }
@@ -35,35 +35,35 @@ interface LoggingConsumer<M, R> extends Consumer<M, R> {
 export function makeConsumer<M, R>(
   where: string,
   given: ConsumerOptions<M, R>,
-  broker: OfBroker<M> = {},
+  broker: BrokerDefaults<M> = {},
 ): LoggingConsumer<M, R> {
   const settings = consumerSettings(where, given, broker);
-  const { options, idempotency, adapter, isOwn, policy, rule, remember, retryDelayMs } = settings;
+  const { options, idempotency, runtime, isOwn, policy, rule, remember, retryDelayMs } = settings;
   const { handler, onAbandoned: reconcile } = options;
   const { leaseMs, maxAttempts } = policy;
   const terms: Terms = {
     ...{ leaseMs, retryDelayMs, maxAttempts },
-    decode: (record) => adapter.decode(record),
+    decode: (record) => runtime.decode(record),
   };
 
   const ask = async (message: M): Promise<Answer<R>> => {
-    const identity = await identityOf(message, options);
-    return adapter.answer<R>({
+    const identity = await messageIdentity(message, options);
+    return runtime.answer<R>({
       ...identity,
       policy,
       onDuplicate: 'replay',
       onAbandoned: rule,
       signal: undefined,
-      work: workOf<R>((attempt) => handler(message, attempt), remember, rule),
+      work: toWork<R>((attempt) => handler(message, attempt), remember, rule),
       reconcile:
         typeof reconcile === 'function'
-          ? reconcileOf<R>((attempt) => reconcile(message, attempt))
+          ? toReconcile<R>((attempt) => reconcile(message, attempt))
           : undefined,
     });
   };
   const deliver = async (message: M): Promise<Delivery<R>> => {
     try {
-      return deliveryOf(await ask(message), terms);
+      return toDelivery(await ask(message), terms);
     } catch (error) {
       // The next time it may answer.
       const isHopeless = isIdempotencyError(error) && !(error instanceof LateAnswer);
@@ -77,7 +77,7 @@ export function makeConsumer<M, R>(
       await announceDrop(where, options, message, delivery.error);
       return delivery;
     } catch (error) {
-      // Whoever was to keep it could not: it must not be lost.
+      // onDrop failed to keep the message: it comes again, so that it is not lost.
       return { action: 'retry', delayMs: retryDelayMs, failed: false, error };
     }
   };
@@ -86,22 +86,25 @@ export function makeConsumer<M, R>(
 }
 
 /**
- * Which record a message is about. All of it comes from functions of the user's.
- * @throws UsageError INVALID_KEY when one of them throws: the same message would make it throw again
+ * What identifies the record of a message. All parts come from the user's functions.
+ * @throws UsageError INVALID_KEY if one of them throws, because it would throw for the same message again
  */
-async function identityOf<M, R>(message: M, { key, name, scope, prefix, payload }: ConsumerOptions<M, R>) {
+async function messageIdentity<M, R>(
+  message: M,
+  { key, name, scope, prefix, payload }: ConsumerOptions<M, R>,
+) {
   try {
     return {
       key: await answerOf('key()', () => key(message)),
       name: typeof name === 'function' ? name(message) : name,
-      // A tenant that is missing must not become the one without a tenant.
+      // A missing tenant is refused, so that its messages do not share records with those that have no tenant.
       scope: typeof scope === 'function' ? something('scope', scope(message)) : scope,
       prefix,
       payload: payload && something('payload', payload(message)),
     };
   } catch (error) {
     if (isIdempotencyError(error)) throw error;
-    const why = `a function that says which record a message is about threw: ${messageOf(error)}`;
+    const why = `a function for key, name, scope or payload threw: ${messageOf(error)}`;
     throw new UsageError('INVALID_KEY', why, { cause: error });
   }
 }
@@ -114,14 +117,14 @@ async function announceDrop<M, R>(
 ): Promise<void> {
   const { onDrop, logger, keysInLogs } = options;
   if (onDrop) return void (await answerOf('onDrop()', () => onDrop(message, error)));
-  const { name, key } = await labelOf(message, options);
+  const { name, key } = await messageLabel(message, options);
   const told = inLogs({ name, key: typeof key === 'string' ? key : show(key), error }, keysInLogs);
   const what = `the message ${show(told.key)} of ${show(told.name)}`;
-  warnThrough(logger)(`twiceshy: ${where}: ${what} is given up: ${messageOf(told.error)}`, told);
+  warnThrough(logger)(`twiceshy: ${where}: ${what} is dropped: ${messageOf(told.error)}`, told);
 }
 
-/** Which message it is, as far as the functions that say so do not throw. */
-async function labelOf<M, R>(message: M, { key, name }: ConsumerOptions<M, R>) {
+/** The name and the key of a message for a warning. A function that throws gives undefined. */
+async function messageLabel<M, R>(message: M, { key, name }: ConsumerOptions<M, R>) {
   const told = async (ask: () => unknown): Promise<unknown> => {
     try {
       return await answerOf('it', ask);

@@ -2,27 +2,27 @@ import { isIdempotencyError, retryAfterOf, type ErrorCode } from '../../core/err
 import type { Answer } from '../../core/outcome.js';
 import type { StoredRecord } from '../../core/record.js';
 
-/** What is to become of a message. */
+/** What to do with a message. */
 export type Delivery<R = unknown> =
-  /** It is finished: here (`replayed: false`), or by an earlier delivery, whose result this is. */
+  /** Acknowledge it: it was processed now (`replayed: false`), or by an earlier delivery, whose result this is. */
   | {
       readonly action: 'ack';
       readonly replayed: boolean;
-      /** What the handler returned; undefined as well where it could not be recorded or can't be read. */
+      /** What the handler returned. Also undefined if it could not be recorded, or can't be read. */
       readonly result: R | undefined;
     }
-  /** It is not finished: it must come again, not before `delayMs` have passed. */
+  /** Let it come again, at the earliest after `delayMs`: it is not finished. */
   | {
       readonly action: 'retry';
       readonly delayMs: number;
-      /** Whether an attempt has failed. If not, nothing ran: it is running elsewhere, or the store can't be asked. */
+      /** Whether an attempt has failed. If not, nothing ran here: it runs elsewhere, or the store is unavailable. */
       readonly failed: boolean;
       readonly error: unknown;
     }
-  /** It must not come again by itself: it goes where a person finds it, such as a dead-letter queue. */
+  /** Do not deliver it again. Move it where a person finds it, such as a dead-letter queue. */
   | { readonly action: 'drop'; readonly error: unknown };
 
-/** By what the table below judges, beside the answer. */
+/** What {@link toDelivery} needs besides the answer. */
 export interface Terms {
   readonly leaseMs: number;
   readonly retryDelayMs: number;
@@ -30,35 +30,35 @@ export interface Terms {
   readonly decode: (record: StoredRecord) => unknown;
 }
 
-/** The longest a failing message waits, unless the first delay was longer already. */
+/** The longest delay of a failing message, unless `retryDelay` is longer. */
 const MAX_BACKOFF_MS = 60_000;
 
 /**
- * What a refusal means for a message. `lease`: it comes again when a dead owner's lease has run out; `soon`: after the
- * first delay; `told`: after what the error says. Nothing that is not known to be finished is ever acknowledged.
+ * What a refusal means for a message. `lease`: it comes again when the lease of a crashed owner would have ended. `soon`: after
+ * `retryDelay`. `stated`: after the time that the error states. A message is only acknowledged if it is known to be finished.
  */
-const REFUSALS: Readonly<Record<ErrorCode, 'ack' | 'lease' | 'soon' | 'told' | 'drop'>> = {
+const REFUSALS: Readonly<Record<ErrorCode, 'ack' | 'lease' | 'soon' | 'stated' | 'drop'>> = {
   CONCURRENT_REQUEST: 'lease',
   IDEMPOTENCY_TIMEOUT: 'lease',
   LEASE_LOST: 'lease',
   STORE_UNAVAILABLE: 'soon',
-  LIMITED: 'told',
-  // Another process, or this one once it is upgraded, can read the record.
+  LIMITED: 'stated',
+  // Another process can read the record, or this one after an upgrade.
   RECORD_TOO_NEW: 'soon',
-  // Only a person can help: another payload under the key, no key, nobody knows the outcome, an unreadable record.
+  // These need a person: another payload under the key, no key, an outcome in doubt, a record that can't be read.
   KEY_REUSED: 'drop',
   INVALID_KEY: 'drop',
   INVALID_OPTIONS: 'drop',
   PAYLOAD_TOO_LARGE: 'drop',
   IN_DOUBT: 'drop',
   CORRUPT_RECORD: 'drop',
-  // It was done.
+  // These mean that the message was processed.
   DUPLICATE_EXECUTION: 'ack',
   RESULT_UNAVAILABLE: 'ack',
 };
 
-/** The table: from the engine's answer to the fate of the message. Pure. */
-export function deliveryOf<R>(answer: Answer<R>, terms: Terms): Delivery<R> {
+/** What to do with a message, by the engine's answer. A pure function. */
+export function toDelivery<R>(answer: Answer<R>, terms: Terms): Delivery<R> {
   switch (answer.kind) {
     case 'ran':
       return afterRun(answer, terms);
@@ -71,7 +71,7 @@ export function deliveryOf<R>(answer: Answer<R>, terms: Terms): Delivery<R> {
   }
 }
 
-/** What an error means that came before the engine was asked, or that nobody foresaw. */
+/** What to do after an error, also one from before the engine was called. An unknown error is retried. */
 export function afterRefusal<R>(
   code: ErrorCode | undefined,
   error: unknown,
@@ -84,7 +84,7 @@ export function afterRefusal<R>(
       return { action: 'retry', delayMs: leaseMs, failed: false, error };
     case 'soon':
       return { action: 'retry', delayMs: retryDelayMs, failed: false, error };
-    case 'told': {
+    case 'stated': {
       const delayMs = isIdempotencyError(error) ? retryAfterOf(error) : retryDelayMs;
       return { action: 'retry', delayMs, failed: false, error };
     }
@@ -96,13 +96,13 @@ export function afterRefusal<R>(
 function afterRun<R>({ outcome, attempt }: Extract<Answer<R>, { kind: 'ran' }>, terms: Terms): Delivery<R> {
   switch (outcome.kind) {
     case 'completed':
-      // Also where the store could not be told in time: a redelivery is what could do it twice.
+      // Also if the outcome could not be recorded in time: a redelivery could run it a second time.
       return { action: 'ack', replayed: false, result: outcome.value };
     case 'failed':
       if (outcome.final) return { action: 'drop', error: outcome.error };
       return afterFailure(outcome.error, attempt, terms);
     case 'unknown':
-      // The next delivery is decided by onAbandoned.
+      // onAbandoned decides what the next delivery does.
       return afterFailure(outcome.error, attempt, terms);
     case 'released':
       return { action: 'retry', delayMs: terms.retryDelayMs, failed: true, error: outcome.error };
@@ -110,7 +110,7 @@ function afterRun<R>({ outcome, attempt }: Extract<Answer<R>, { kind: 'ran' }>, 
 }
 
 function afterRecord<R>(record: StoredRecord, terms: Terms): Delivery<R> {
-  const value = valueOf(record, terms);
+  const value = readValue(record, terms);
   switch (record.status) {
     case 'COMPLETED':
       return { action: 'ack', replayed: true, result: value.read as R | undefined };
@@ -123,7 +123,7 @@ function afterRecord<R>(record: StoredRecord, terms: Terms): Delivery<R> {
   }
 }
 
-/** One more try, later each time; none when the attempts of the key are used up, whichever process made them. */
+/** Retry with growing delays, or drop if the attempts of the key are used up. Attempts of all processes count. */
 function afterFailure<R>(error: unknown, attempt: number, terms: Terms): Delivery<R> {
   if (attempt >= terms.maxAttempts) return { action: 'drop', error };
   const longestMs = Math.max(MAX_BACKOFF_MS, terms.retryDelayMs);
@@ -131,7 +131,7 @@ function afterFailure<R>(error: unknown, attempt: number, terms: Terms): Deliver
   return { action: 'retry', delayMs, failed: true, error };
 }
 
-function valueOf(record: StoredRecord, { decode }: Terms): { read?: unknown; unreadable?: unknown } {
+function readValue(record: StoredRecord, { decode }: Terms): { read?: unknown; unreadable?: unknown } {
   try {
     return { read: decode(record) };
   } catch (unreadable) {

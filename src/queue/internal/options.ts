@@ -1,4 +1,4 @@
-import type { Adapter } from '../../idempotency/adapter.js';
+import type { Runtime } from '../../idempotency/runtime.js';
 import type { Idempotency, IdempotencyOptions, OnAbandoned } from '../../idempotency/api.js';
 import type { Attempt } from '../../core/attempt/attempt.js';
 import {
@@ -37,77 +37,77 @@ import {
 } from '../../core/options.js';
 import type { AbandonedRule } from '../../core/record.js';
 import type { LeaseStore } from '../../core/store.js';
-import { adapterOf, createIdempotency } from '../../idempotency/idempotency.js';
+import { getRuntime, createIdempotency } from '../../idempotency/idempotency.js';
 import { composeNamespace } from '../../keys/index.js';
 import { KEYS_IN_LOGS, warnThrough } from '../../idempotency/logging.js';
 
 type ReconcileFunction<R> = Extract<OnAbandoned<R>, (attempt: Attempt) => unknown>;
 
-/** What every consumer takes. `store` or `idempotency` must be given, and not both. */
+/** The options of every consumer. Either `store` or `idempotency` is required. */
 export interface ConsumerOptions<M, R> extends CommonOptions {
-  /** Where the records are. */
+  /** Where the records are kept. */
   store?: LeaseStore;
   /**
-   * What `createIdempotency()` made, in the place of `store`. Its options hold, unless they are given here; but a consumer has
-   * a `name` of its own.
+   * An instance made by `createIdempotency()`, instead of `store`. Its options are the defaults, except for `name`: a consumer
+   * needs its own.
    */
   idempotency?: Idempotency;
-  /** The operation, or a function of the message: messages of two names never share a record. */
+  /** The name of the operation, or a function of the message. Messages with different names never share a record. */
   name: string | ((message: M) => string);
-  /** The idempotency key of a message. It must be the same whenever the message comes again. */
+  /** The idempotency key of a message. It must be the same each time the message is delivered. */
   key: (message: M) => string | undefined | Promise<string | undefined>;
   /**
-   * The work, run once for a key. The attempt has `step(name, fn)`, `deriveKey(name)`, `fence` and `signal`. What it
-   * throws is a failure: the message comes again, unless {@link remember} says otherwise.
+   * The work, which runs once for a key. The attempt has `step(name, fn)`, `deriveKey(name)`, `fence` and `signal`. If it throws,
+   * the message comes again, unless {@link remember} says that the failure is final.
    */
   handler: (message: M, attempt: Attempt) => R | Promise<R>;
-  /** Stands first in every address. @default 'idempotency' */
+  /** The first part of every address. @default 'idempotency' */
   prefix?: string;
-  /** The tenant whose keys these are. @default none */
+  /** The tenant that the key belongs to. @default none */
   scope?: string | ((message: M) => string);
-  /** Whether a consumer without a `scope` is refused. @default false, or what `idempotency` or the store say */
+  /** Whether a consumer without a `scope` is refused. @default that of `idempotency` or the store */
   requireScope?: boolean;
-  /** Fingerprinted: a message with the same key and another payload is dropped with KEY_REUSED. @default none */
+  /** Its fingerprint is recorded: a message with the same key and another payload is dropped with KEY_REUSED. @default none */
   payload?: (message: M) => unknown;
-  /** Which failures are final: the message is dropped, and so is every duplicate. @default 'none' */
+  /** Which failures are final: then the message and its duplicates are dropped. @default 'none' */
   remember?: Remember<unknown>;
   /**
-   * What is done with a message whose consumer died: `retry` runs it again, `block` drops it with IN_DOUBT, a function
-   * asks the provider what happened. @default 'retry'
+   * What happens to a message whose consumer crashed: `retry` runs it again, `block` drops it with IN_DOUBT, and a function finds
+   * out what happened, for example from the provider. @default 'retry'
    */
   onAbandoned?:
     'retry' | 'block' | ((message: M, attempt: Attempt) => ReturnType<ReconcileFunction<NoInfer<R>>>);
   /**
-   * `reject`: a message that is running elsewhere comes again when that one's lease could have run out. `wait`: its
-   * place in the consumer waits for the other one, `waitTimeout` at most. @default 'reject'
+   * What happens to a message that is running elsewhere. `reject`: it comes again after the length of a lease. `wait`: this
+   * consumer waits for the other one, at most `waitTimeout`. @default 'reject'
    */
   concurrent?: 'wait' | 'reject';
-  /** The delay after a first failure, doubled by each further one up to a minute. @default '1s' */
+  /** The delay after the first failure. It doubles with each further failure, up to a minute. @default '1s' */
   retryDelay?: Duration;
   /**
-   * Told of each message that is dropped, before it is, and waited for. If it throws, or takes more than ten seconds, the message
-   * comes again instead.
+   * Called, and awaited, before a message is dropped. If it throws, or takes more than ten seconds, the message comes again
+   * instead.
    * @default a warning to the logger
    */
   onDrop?: (message: M, error: unknown) => unknown;
-  /** With `store`: how class instances in results are treated. @default refused, with the path named */
+  /** Only with `store`: how values are recorded. @default class instances are refused, and the error names the path */
   codec?: IdempotencyOptions['codec'];
   /** Any subset of debug, info, warn, error. @default warnings go to process.emitWarning */
   logger?: IdempotencyOptions['logger'];
   /**
-   * Whether a call is let in, asked before each one; only with `store`. `false`, or in how many milliseconds to come again,
-   * refuses it: the message comes again after it. @default all are let in
+   * Only with `store`: called before each message, to decide whether it may start. `false`, or a number of milliseconds, refuses
+   * it: the message comes again after that time. @default every message may start
    */
   admit?: IdempotencyOptions['admit'];
-  /** How keys stand in warnings. @default 'plain' */
+  /** How keys appear in warnings: plain, or hashed. @default 'plain' */
   keysInLogs?: IdempotencyOptions['keysInLogs'];
 }
 
-/** The options of a consumer that knows a name and a key by itself. */
+/** The options of an adapter that has defaults for `name` and `key`. */
 export type WithDefaults<Options extends { name: unknown; key: unknown }> = Omit<Options, 'name' | 'key'> &
   Partial<Pick<Options, 'name' | 'key'>>;
 
-const OF_MESSAGE: Option = {
+const MESSAGE_FUNCTION: Option = {
   check: (value, option) => {
     if (typeof value === 'function') return value;
     throw invalid(`${option} is ${show(value)}: give a function of the message`);
@@ -119,30 +119,30 @@ export const CONSUMER_OPTIONS = {
   store: LEASE_STORE,
   idempotency: ANY,
   name: { check: (value, option) => (typeof value === 'function' ? value : NAME.check(value, option)) },
-  key: { ...OF_MESSAGE, refusesUndefined: 'INVALID_KEY' },
-  handler: { ...OF_MESSAGE, isRequired: true },
+  key: { ...MESSAGE_FUNCTION, refusesUndefined: 'INVALID_KEY' },
+  handler: { ...MESSAGE_FUNCTION, isRequired: true },
   prefix: PREFIX,
   scope: SCOPE,
   requireScope: BOOLEAN,
-  payload: { ...OF_MESSAGE, refusesUndefined: 'INVALID_OPTIONS' },
+  payload: { ...MESSAGE_FUNCTION, refusesUndefined: 'INVALID_OPTIONS' },
   remember: REMEMBER,
   onAbandoned: ON_ABANDONED,
   retryDelay: DURATION,
-  onDrop: OF_MESSAGE,
+  onDrop: MESSAGE_FUNCTION,
   codec: OBJECT,
   logger: OBJECT,
   admit: ADMIT,
   keysInLogs: KEYS_IN_LOGS,
 } satisfies OptionTable<ConsumerOptions<never, never>>;
 
-/** What becomes of the options of `idempotency`. */
+/** How a consumer uses the options of its `idempotency`. */
 export const CONSUMER_INHERITANCE = {
   ...COMMON_INHERITANCE,
   prefix: 'inherited',
-  // A queue's, or the one that must be given.
+  // The queue's name, or the consumer's own option.
   name: 'replaced',
   scope: 'inherited',
-  // True in one of the two is enough.
+  // Required if either of the two requires it.
   requireScope: 'combined',
   remember: 'inherited',
   store: 'kept',
@@ -155,15 +155,15 @@ export const CONSUMER_INHERITANCE = {
 
 const DEFAULT_RETRY_DELAY_MS = 1_000;
 
-/** What a consumer of a known broker brings by itself. */
-export interface OfBroker<M> {
+/** The defaults that an adapter for a broker brings. */
+export interface BrokerDefaults<M> {
   readonly name?: string | ((message: M) => string);
   readonly key?: (message: M) => string | undefined;
-  /** What a message must say whenever it comes again under the broker's own key; it goes with that key only. */
+  /** The default payload. It is used with the default key only: with that key, the same message always has the same content. */
   readonly payload?: (message: M) => unknown;
-  /** What errors of the broker's own mean, before `remember` is asked. */
+  /** Wraps the user's `remember`, to handle the broker's own errors. */
   readonly remember?: (given: Remember<unknown>) => Remember<unknown>;
-  /** @throws UsageError INVALID_OPTIONS for options that the broker can't do with */
+  /** @throws UsageError INVALID_OPTIONS for options that do not work with this broker */
   readonly check?: (options: CommonOptions) => void;
 }
 
@@ -171,8 +171,8 @@ export interface OfBroker<M> {
 export interface ConsumerSettings<M, R> {
   readonly options: ConsumerOptions<M, R>;
   readonly idempotency: Idempotency;
-  readonly adapter: Adapter;
-  /** Whether it was made here, so that it is ours to close. */
+  readonly runtime: Runtime;
+  /** Whether `idempotency` was made here, so that the consumer closes it. */
   readonly isOwn: boolean;
   readonly policy: RunPolicy;
   readonly rule: AbandonedRule;
@@ -187,16 +187,15 @@ export interface ConsumerSettings<M, R> {
 export function consumerSettings<M, R>(
   where: string,
   given: ConsumerOptions<M, R>,
-  ofBroker: OfBroker<M>,
+  broker: BrokerDefaults<M>,
 ): ConsumerSettings<M, R> {
-  const broker = bare(ofBroker);
   const notes: string[] = [];
   const table: OptionTable<ConsumerOptions<M, R>> = CONSUMER_OPTIONS;
   const read = readOptions(where, table, given, (note) => notes.push(note));
-  const idempotency = idempotencyOf(where, read);
-  const adapter = adapterOf(idempotency);
-  const named = withDefaults(read, broker);
-  const options = inherit(where, CONSUMER_INHERITANCE, adapter.given, named);
+  const idempotency = chooseIdempotency(where, read);
+  const runtime = getRuntime(idempotency);
+  const named = withDefaults(read, bare(broker));
+  const options = inherit(where, CONSUMER_INHERITANCE, runtime.given, named);
   const {
     name,
     key,
@@ -205,21 +204,21 @@ export function consumerSettings<M, R>(
     retryDelay = DEFAULT_RETRY_DELAY_MS,
     remember = 'none',
   } = options;
-  OF_MESSAGE.check(key, 'key');
+  MESSAGE_FUNCTION.check(key, 'key');
   broker.check?.(options);
-  // Whatever is known by now: later it would cost messages.
+  // Check what is known by now. An error at the first message would drop it.
   composeNamespace({
     prefix,
     name: typeof name === 'function' ? 'of-message' : name,
     scope: typeof scope === 'function' ? undefined : scope,
   });
-  checkScoped(where, options.requireScope || adapter.requiresScope, scope);
+  checkScoped(where, options.requireScope || runtime.requiresScope, scope);
   const warn = warnThrough(options.logger);
   for (const note of notes) warn(`twiceshy: ${note}`);
   return {
     options,
     idempotency,
-    adapter,
+    runtime,
     isOwn: !read.idempotency,
     policy: resolvePolicy(options, REQUEST_POLICY),
     rule: abandonedRule(options.onAbandoned),
@@ -230,7 +229,7 @@ export function consumerSettings<M, R>(
 
 function withDefaults<M, R>(
   read: ConsumerOptions<M, R>,
-  { name, key, payload }: OfBroker<M>,
+  { name, key, payload }: BrokerDefaults<M>,
 ): ConsumerOptions<M, R> {
   const isOwnKey = read.key === undefined;
   return bare({
@@ -241,10 +240,11 @@ function withDefaults<M, R>(
   });
 }
 
-function idempotencyOf<M, R>(where: string, options: ConsumerOptions<M, R>): Idempotency {
+function chooseIdempotency<M, R>(where: string, options: ConsumerOptions<M, R>): Idempotency {
   const { idempotency, store, codec, logger, keysInLogs, admit } = options;
   if (!idempotency) {
-    if (!store) throw invalid(`${where} needs store, or idempotency: what createIdempotency() made`);
+    if (!store)
+      throw invalid(`${where} needs store or idempotency (an instance made by createIdempotency())`);
     const own = {
       ...(codec && { codec }),
       ...(logger && { logger }),
@@ -254,6 +254,6 @@ function idempotencyOf<M, R>(where: string, options: ConsumerOptions<M, R>): Ide
     return createIdempotency({ store, ...own });
   }
   if (store || codec || admit)
-    throw invalid(`${where} takes store, codec and admit, or idempotency, which has its own; not both`);
+    throw invalid(`${where} takes store, codec and admit, or idempotency, which has its own, but not both`);
   return idempotency;
 }

@@ -1,6 +1,6 @@
 import { isIdempotencyError, StoreError, type IdempotencyError } from '../../core/errors.js';
 
-/** What DynamoDB says, by the name of its error: whether the same request may do better in a moment, and what to do. */
+/** By the name of DynamoDB's error: whether the same request may succeed in a moment, and what to do about it. */
 const ERRORS: Record<string, { readonly transient: boolean; readonly advice: string }> = {
   ...each(
     ['ProvisionedThroughputExceededException', 'ThrottlingException', 'RequestLimitExceeded'],
@@ -10,17 +10,17 @@ const ERRORS: Record<string, { readonly transient: boolean; readonly advice: str
   ...each(
     ['InternalServerError', 'InternalFailure', 'ServiceUnavailable', 'ServiceUnavailableException'],
     true,
-    'DynamoDB has a fault of its own',
+    'DynamoDB has an internal error',
   ),
   ...each(
     ['TransactionConflictException', 'ReplicatedWriteConflictException', 'TransactionInProgressException'],
     true,
-    'something else writes this item at the same time: give the store a table of its own',
+    'something else writes this item at the same time: give the store its own table',
   ),
   ...each(
     ['AbortError', 'TimeoutError', 'RequestTimeout', 'RequestTimeoutException'],
     true,
-    'no answer came in time: see the network, and timeoutMs of the store',
+    'there was no answer in time: check the network, and timeoutMs of the store',
   ),
   ...each(
     ['AccessDeniedException'],
@@ -38,60 +38,60 @@ const ERRORS: Record<string, { readonly transient: boolean; readonly advice: str
   ...each(
     ['ValidationException'],
     false,
-    'check that the table has the key that tableDefinition() says: "pk", a string, and no sort key',
+    'check that the table has the key that tableDefinition() defines: "pk", a string, and no sort key',
   ),
 };
 
 const NETWORK = /^E(CONNRESET|CONNREFUSED|PIPE|TIMEDOUT|HOSTUNREACH|NETUNREACH|AI_AGAIN|NOTFOUND)$/;
 
-interface Told {
+interface AwsError {
   readonly name: string;
   readonly message: string;
   readonly code?: unknown;
   readonly $metadata?: { readonly httpStatusCode?: number };
 }
 
-/** By its members, since an error of Node's own may be of another realm: in jest it is. */
-function toldBy(error: unknown): Told {
-  const { name, message, code, $metadata } = (error ?? {}) as Partial<Told>;
-  const told = { name: name ?? 'Error', message: message || String(error), code };
-  return $metadata ? { ...told, $metadata } : told;
+/** Reads an error by its members. No `instanceof`, because errors of Node may be from another realm, as in jest. */
+function readError(error: unknown): AwsError {
+  const { name, message, code, $metadata } = (error ?? {}) as Partial<AwsError>;
+  const info = { name: name ?? 'Error', message: message || String(error), code };
+  return $metadata ? { ...info, $metadata } : info;
 }
 
 /**
- * Any failure of a request as an error of ours.
- * @param missing what to do about a table that is not there
+ * Converts any failure of a request into an error of this library.
+ * @param missing advice for a table that does not exist
  */
 export function toDynamoError(error: unknown, table: string, missing: string): IdempotencyError {
   if (isIdempotencyError(error)) return error;
-  const told = toldBy(error);
+  const info = readError(error);
   const named = `DynamoDB table ${JSON.stringify(table)}`;
-  if (told.name === 'ResourceNotFoundException') {
+  if (info.name === 'ResourceNotFoundException') {
     return new StoreError('STORE_UNAVAILABLE', `${named} does not exist: ${missing}`, { cause: error });
   }
-  const known = ERRORS[told.name];
-  const status = told.$metadata?.httpStatusCode ?? 0;
-  // Sent, and not answered: the SDK hides the errors of another realm in errors of its own.
-  const isUnanswered = told.$metadata !== undefined && status === 0;
-  const isNetwork = isUnanswered || (typeof told.code === 'string' && NETWORK.test(told.code));
+  const known = ERRORS[info.name];
+  const status = info.$metadata?.httpStatusCode ?? 0;
+  // The request was sent and not answered. The SDK wraps errors of another realm, so their code can't be read.
+  const isUnanswered = info.$metadata !== undefined && status === 0;
+  const isNetwork = isUnanswered || (typeof info.code === 'string' && NETWORK.test(info.code));
   const transient = known?.transient ?? (isNetwork || status >= 500 || status === 429);
   const advice = known ? `; ${known.advice}` : '';
-  const why = `${told.name}: ${told.message}`;
-  return new StoreError('STORE_UNAVAILABLE', `${named} could not be asked: ${why}${advice}`, {
+  const why = `${info.name}: ${info.message}`;
+  return new StoreError('STORE_UNAVAILABLE', `${named} is unavailable: ${why}${advice}`, {
     cause: error,
     transient,
   });
 }
 
-/** A value, not an error: somebody else was first. */
+/** Whether a write's condition did not hold: another write came first. */
 export function isConditionFailure(error: unknown): boolean {
-  return toldBy(error).name === 'ConditionalCheckFailedException';
+  return readError(error).name === 'ConditionalCheckFailedException';
 }
 
-/** Whether DynamoDB refuses the request as it stands, as it does an item of more than 400 KB. */
+/** Whether DynamoDB rejects the request itself, for example an item of more than 400 KB. */
 export function isInvalid(error: unknown): boolean {
   if (!(error instanceof StoreError)) return false;
-  const { name, $metadata } = toldBy(error.cause);
+  const { name, $metadata } = readError(error.cause);
   return name === 'ValidationException' || $metadata?.httpStatusCode === 413;
 }
 

@@ -19,19 +19,19 @@ import { FORMAT_VERSION, isNewer } from '../shared/record-fields.js';
  * |---|---|
  * | pk | the address |
  * | v | the format ({@link FORMAT_VERSION}) |
- * | rev | random, new with every write but the counting of hits: what a read-then-write requires unchanged |
- * | ttl | when DynamoDB may delete the item, in seconds: its end and the clock margin |
- * | stepNames | the names in `steps`, each after a `=`, so that a condition can say that one is absent |
- * | prior.stepCount | how many of the steps the prior record had: they are not kept twice |
+ * | rev | random, new with every write except the counting of hits. A write after a read requires that it is unchanged |
+ * | ttl | when DynamoDB may delete the item, in seconds: its expiry plus the clock margin |
+ * | stepNames | the names in `steps`, each after a `=`, so that a condition can require that one is absent |
+ * | prior.stepCount | how many of the steps belong to the prior record, so that they are not stored twice |
  *
- * What is undefined is absent.
+ * Undefined fields are left out.
  */
 const STATUSES = ['IN_PROGRESS', 'COMPLETED', 'FAILED', 'TOMBSTONE'] as const;
 const ENDS = ['settled', 'abandoned', 'withdrawn'] as const;
 const MAX_PK_BYTES = 2_048;
 
-/** @throws UsageError INVALID_KEY for an address that is longer than a partition key may be */
-export function pkOf({ address }: StoreKey): string {
+/** The partition key of a record. @throws UsageError INVALID_KEY if the address is too long for one */
+export function partitionKey({ address }: StoreKey): string {
   if (address.length * 3 > MAX_PK_BYTES && Buffer.byteLength(address) > MAX_PK_BYTES) {
     const message = `this key and its namespace take more than the ${MAX_PK_BYTES} bytes that DynamoDB allows`;
     throw new UsageError('INVALID_KEY', `${message}; hashKey(...) makes a short key of any values`);
@@ -51,7 +51,7 @@ export function toItem(pk: string, kept: Kept, marginMs: number): Attributes {
   };
 }
 
-/** What changes with every write. */
+/** The attributes that change with every write. */
 export function stamp(expiresAtMs: number, marginMs: number) {
   return { rev: newRevision(), ttl: Math.ceil((expiresAtMs + marginMs) / 1_000) };
 }
@@ -60,14 +60,14 @@ export function newRevision(): string {
   return randomBytes(9).toString('base64url');
 }
 
-/** A step as an element of the list. */
+/** A step as an element of the attribute `steps`. */
 export const stepAttribute = ({ name, payload }: RecordedStep): Attributes =>
   payload === undefined ? { name } : { name, payload };
 
-/** Never empty: a client may be set up to write the empty text as null. */
+/** A step's name as an element of `stepNames`. With `=` it is never empty, because a client may write an empty text as null. */
 export const stepName = ({ name }: RecordedStep): string => `=${name}`;
 
-/** That nothing was written since the item was read. */
+/** The condition that nothing was written since the item was read. */
 export function unchangedSince(item: Attributes | undefined): Condition {
   if (!item) return { expression: 'attribute_not_exists(#pk)' };
   const parts = ['attribute_exists(#pk)'];
@@ -82,31 +82,31 @@ export function unchangedSince(item: Attributes | undefined): Condition {
   return { expression: parts.join(' AND '), values };
 }
 
-/** @throws StoreError CORRUPT_RECORD for an item that is no record, RECORD_TOO_NEW for one of a newer format */
+/** @throws StoreError CORRUPT_RECORD for an item that is not a record, RECORD_TOO_NEW for a record of a newer format */
 export function fromItem(key: StoreKey, item: Attributes): Kept {
-  const version = numberOf(item.v) ?? 0;
+  const version = toNumber(item.v) ?? 0;
   if (isNewer(version)) throw tooNew(key.address, version);
-  const steps = version === FORMAT_VERSION ? stepsOf(item.steps) : undefined;
-  const kept = steps && keptOf(item, steps);
+  const steps = version === FORMAT_VERSION ? parseSteps(item.steps) : undefined;
+  const kept = steps && parseKept(item, steps);
   const prior = item.prior as Attributes | undefined;
-  const before = kept && prior && keptOf(prior, kept.steps.slice(0, numberOf(prior.stepCount)));
+  const before = kept && prior && parseKept(prior, kept.steps.slice(0, toNumber(prior.stepCount)));
   if (!kept || (prior && !before)) {
     throw corrupt(key, 'is not a record of twiceshy: look at it, then forget() or resolve() the key');
   }
   return { ...kept, prior: before };
 }
 
-/** The client may be set up to give numbers in any form: text, bigints, or what a `wrapNumbers` function makes of them. */
-export function numberOf(value: unknown): number | undefined {
+/** A number in any form that a client may be configured to return: text, bigint, or the result of a `wrapNumbers` function. */
+export function toNumber(value: unknown): number | undefined {
   if (typeof value === 'number') return value;
   if (typeof value === 'bigint') return Number(value);
   const wrapped = typeof value === 'object' && value !== null && 'value' in value ? value.value : value;
   if (typeof wrapped !== 'string' && (typeof wrapped !== 'object' || wrapped === null)) return undefined;
-  const text = textOfNumber(wrapped);
+  const text = numberText(wrapped);
   return text === '' || Number.isNaN(Number(text)) ? undefined : Number(text);
 }
 
-function textOfNumber(value: string | object): string {
+function numberText(value: string | object): string {
   try {
     return `${value as string}`.trim();
   } catch {
@@ -114,14 +114,14 @@ function textOfNumber(value: string | object): string {
   }
 }
 
-function keptOf(item: Attributes, steps: readonly RecordedStep[]): Kept | undefined {
+function parseKept(item: Attributes, steps: readonly RecordedStep[]): Kept | undefined {
   const status = STATUSES.find((one) => one === item.status);
   const onAbandoned = ABANDONED_RULES.find((one) => one === item.onAbandoned);
-  const [digest, token] = [item.digest, item.token].map(textOf);
+  const [digest, token] = [item.digest, item.token].map(toText);
   const [fence, attempt, failures, leaseEndsAtMs, createdAtMs, startedAtMs, expiresAtMs] = [
     ...[item.fence, item.attempt, item.failures],
     ...[item.leaseEndsAtMs, item.createdAtMs, item.startedAtMs, item.expiresAtMs],
-  ].map(numberOf);
+  ].map(toNumber);
   if (status === undefined || onAbandoned === undefined || digest === undefined || token === undefined)
     return undefined;
   if (fence === undefined || attempt === undefined || failures === undefined) return undefined;
@@ -130,28 +130,28 @@ function keptOf(item: Attributes, steps: readonly RecordedStep[]): Kept | undefi
   return {
     ...{ status, onAbandoned, digest, token, fence, attempt, failures, steps },
     ...{ leaseEndsAtMs, createdAtMs, startedAtMs, expiresAtMs, prior: undefined },
-    notes: notesOf(item.notes),
+    notes: parseNotes(item.notes),
     final: item.final === true,
-    previousToken: textOf(item.previousToken),
+    previousToken: toText(item.previousToken),
     previousEnd: ENDS.find((end) => end === item.previousEnd),
-    fingerprint: textOf(item.fingerprint),
-    settledAtMs: numberOf(item.settledAtMs),
-    payload: textOf(item.payload),
-    hitCount: numberOf(item.hitCount) ?? 0,
+    fingerprint: toText(item.fingerprint),
+    settledAtMs: toNumber(item.settledAtMs),
+    payload: toText(item.payload),
+    hitCount: toNumber(item.hitCount) ?? 0,
   };
 }
 
-function notesOf(value: unknown): Notes | undefined {
+function parseNotes(value: unknown): Notes | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
   return value;
 }
 
-function stepsOf(value: unknown): readonly RecordedStep[] | undefined {
+function parseSteps(value: unknown): readonly RecordedStep[] | undefined {
   if (value === undefined) return NO_STEPS;
   if (!Array.isArray(value)) return undefined;
   return (value as Attributes[]).map(({ name, payload }) => ({
-    name: textOf(name) ?? '',
-    payload: textOf(payload),
+    name: toText(name) ?? '',
+    payload: toText(payload),
   }));
 }
 
@@ -169,8 +169,8 @@ function present(fields: object): Attributes {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
 }
 
-/** A client with `convertEmptyValues` writes the empty text as null. */
-function textOf(value: unknown): string | undefined {
+/** A text attribute. A client with `convertEmptyValues` writes an empty text as null. */
+function toText(value: unknown): string | undefined {
   if (value === null) return '';
   return typeof value === 'string' ? value : undefined;
 }

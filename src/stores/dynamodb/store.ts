@@ -16,8 +16,8 @@ import { isInvalid } from './errors.js';
 import {
   fromItem,
   newRevision,
-  numberOf,
-  pkOf,
+  toNumber,
+  partitionKey,
   stamp,
   stepAttribute,
   stepName,
@@ -27,35 +27,42 @@ import {
 import { DynamoTable, type Attributes, type Condition, type DocumentClient } from './table.js';
 import type { Kept } from '../shared/kept.js';
 import * as transitions from '../shared/transitions.js';
-import { momentAt, present, recordOf, unreadable, type Moment, type Move } from '../shared/transitions.js';
+import {
+  momentAt,
+  present,
+  storedRecord,
+  unreadable,
+  type Moment,
+  type Move,
+} from '../shared/transitions.js';
 
 export { tableDefinition, timeToLive, type DocumentClient } from './table.js';
 
 export interface DynamoDBStoreOptions {
-  /** The table, with the key that {@link tableDefinition} says. */
+  /** The name of the table, which must have the key of {@link tableDefinition}. */
   table: string;
   /**
-   * By how much the clocks of the machines may differ. DynamoDB has no clock that a condition could ask, so that a lease
-   * ends by the clock of whoever looks: it is taken over, and a record is forgotten, this much later than its end.
-   * Where two clocks differ by more, an attempt may be taken over while it runs.
+   * How much the clocks of the machines may differ. Conditions in DynamoDB can't use a clock, so each process judges leases by
+   * its own. A lease can be taken over, and a record counts as expired, only this long after its end. If two clocks differ by
+   * more, an attempt may be taken over while it runs.
    * @default 1000
    */
   clockMarginMs?: number;
   /**
-   * A request that is not answered for so long is aborted, and its call rejects.
+   * A request without an answer is aborted after this time, and its call rejects.
    * @default 2000
    */
   timeoutMs?: number;
   /**
-   * Told once when a result was too large for an item and was recorded without its value.
+   * Called once if a result was too large for an item and was recorded without its value.
    * @default process.emitWarning
    */
   onWarning?: (message: string) => void;
-  /** Whether every run on this store must say whose key it is: one without a `scope` is INVALID_OPTIONS. @default false */
+  /** Whether every run on this store needs a `scope`: one without is refused with INVALID_OPTIONS. @default false */
   requireScope?: boolean;
 }
 
-/** Nobody waits longer than a minute for a request, nor differ two clocks that are looked after by more. */
+/** The largest timeout and clock margin: more than a minute is probably a mistake. */
 const LONGEST_MS = 60_000;
 export const DYNAMODB_OPTIONS = {
   table: { ...TEXT, isRequired: true },
@@ -64,20 +71,20 @@ export const DYNAMODB_OPTIONS = {
   onWarning: FUNCTION,
   requireScope: BOOLEAN,
 } satisfies OptionTable<DynamoDBStoreOptions>;
-/** An item holds 400 KB: the payload and the steps, the key of up to 2 KB, and the fields, twice where a prior is kept. */
+/** An item may have 400 KB: the payload, the steps, the key of up to 2 KB, and the fields, twice if there is a prior record. */
 const MAX_TEXT_BYTES = 380_000;
-/** A replay waits no longer for its hit to be counted. */
+/** The longest that a replay waits for the counting of its hit. */
 const HIT_TIMEOUT_MS = 250;
 const MAX_ROUNDS = 20;
 
 /**
- * The {@link LeaseStore} on DynamoDB: one item a record, every write conditional on the item that was expected, every read
- * strongly consistent. A claim that wins, a renewal, a step and a settling are one request each; a claim that loses is followed
- * by one read (and, on a settled record, the counting of its hit). What else happens is read, decided, and written if the
- * item did not change in between.
+ * The {@link LeaseStore} on DynamoDB: one item for each record, every write with a condition on the expected item, every read
+ * strongly consistent. A claim that wins, a renewal, a step and a recorded outcome take one request each. A claim that loses is
+ * followed by one read, and on a settled record by the counting of its hit. All other cases read the item, decide, and write it
+ * if it did not change in between.
  *
- * DynamoDB has no wake-ups: waiters poll, from 25 ms on to once a second. A result of more than 380,000 bytes is recorded
- * as completed without its value (G7), a step likewise.
+ * DynamoDB has no notifications: waiters poll, first after 25 ms, later once a second. A result of more than 380,000 bytes is
+ * recorded as completed without its value (G7), and a step likewise.
  */
 export class DynamoDBStore implements LeaseStore {
   readonly requiresScope: boolean;
@@ -87,8 +94,8 @@ export class DynamoDBStore implements LeaseStore {
   #warned = false;
 
   /**
-   * @param documentClient a `DynamoDBDocumentClient` of the AWS SDK v3; never closed by us
-   * @throws UsageError INVALID_OPTIONS for an unknown or impossible option, or what is no client
+   * @param documentClient a `DynamoDBDocumentClient` of the AWS SDK v3; the store does not close it
+   * @throws UsageError INVALID_OPTIONS for an unknown or wrong option, or something that is not a client
    */
   constructor(documentClient: DocumentClient, given: DynamoDBStoreOptions) {
     checkClient(documentClient);
@@ -100,7 +107,7 @@ export class DynamoDBStore implements LeaseStore {
   }
 
   async claim(key: StoreKey, request: ClaimRequest): Promise<ClaimAnswer> {
-    // Whoever names a record to replace has seen one.
+    // A caller that names a record to replace has seen one, so creating one would fail.
     const first = request.replacing === undefined ? await this.#create(key, request) : undefined;
     if (first) return first;
     const answer = await this.#change(key, (found, at) => transitions.claim(found, key, request, at));
@@ -112,7 +119,8 @@ export class DynamoDBStore implements LeaseStore {
     const leaseEndsAtMs = at.nowMs + lease.leaseMs;
     const expiresAtMs = leaseEndsAtMs + lease.unsettledRetentionMs;
     const changes = { leaseEndsAtMs, expiresAtMs, ...stamp(expiresAtMs, this.#marginMs) };
-    if (await this.#table.update(pkOf(key), changes, ownRunning(key, lease, at))) return leaseEndsAtMs;
+    if (await this.#table.update(partitionKey(key), changes, ownRunning(key, lease, at)))
+      return leaseEndsAtMs;
     return await this.#change(key, (found, later) => transitions.renew(found, key, lease, later));
   }
 
@@ -132,7 +140,7 @@ export class DynamoDBStore implements LeaseStore {
         ...stamp(settled.expiresAtMs, this.#marginMs),
         ...(kept.final && { steps: undefined, stepNames: undefined }),
       };
-      if (await this.#table.update(pkOf(key), changes, ownRunning(key, lease, at))) return true;
+      if (await this.#table.update(partitionKey(key), changes, ownRunning(key, lease, at))) return true;
       return await this.#change(key, (found, later) => transitions.settle(found, key, lease, kept, later));
     });
   }
@@ -142,10 +150,10 @@ export class DynamoDBStore implements LeaseStore {
   }
 
   async read(key: StoreKey): Promise<StoredRecord | undefined> {
-    const item = await this.#table.get(pkOf(key));
+    const item = await this.#table.get(partitionKey(key));
     const at = this.#now();
     const found = present(item && fromItem(key, item), key, at);
-    return found && found.status !== 'TOMBSTONE' ? recordOf(found, at) : undefined;
+    return found && found.status !== 'TOMBSTONE' ? storedRecord(found, at) : undefined;
   }
 
   async override(key: StoreKey, replacement: Replacement): Promise<'done' | 'absent' | 'live'> {
@@ -156,7 +164,7 @@ export class DynamoDBStore implements LeaseStore {
       : await this.#withRoom(replacement, [], write);
   }
 
-  /** The claim over absence, in one request. An item past its retention that DynamoDB has yet to delete is absent. */
+  /** Claims a key without a record, in one request. An expired item that DynamoDB has not deleted yet counts as absent. */
   async #create(key: StoreKey, request: ClaimRequest): Promise<ClaimAnswer | undefined> {
     const at = this.#now();
     const { answer, write } = transitions.claim(undefined, key, request, at);
@@ -184,7 +192,7 @@ export class DynamoDBStore implements LeaseStore {
       expression: `${own.expression} AND NOT contains(#stepNames, :name)`,
       values: { ...own.values, ':name': stepName(step) },
     };
-    return await this.#table.evaluate(pkOf(key), appending, condition);
+    return await this.#table.evaluate(partitionKey(key), appending, condition);
   }
 
   /** Read, decide, and write if nothing was written in between. */
@@ -194,8 +202,8 @@ export class DynamoDBStore implements LeaseStore {
     repair?: (key: StoreKey, at: Moment) => Kept,
   ): Promise<Answer> {
     for (let round = 0; round < MAX_ROUNDS; round++) {
-      const item = await this.#table.get(pkOf(key));
-      const at = momentAt(Date.now(), this.#marginMs, numberOf(item?.fence));
+      const item = await this.#table.get(partitionKey(key));
+      const at = momentAt(Date.now(), this.#marginMs, toNumber(item?.fence));
       const { answer, write } = decide(present(item && readOr(key, item, at, repair), key, at), at);
       if (!write || (await this.#put(key, write, unchangedSince(item)))) return answer;
     }
@@ -204,18 +212,18 @@ export class DynamoDBStore implements LeaseStore {
   }
 
   async #put(key: StoreKey, kept: Kept, condition: Condition): Promise<boolean> {
-    const pk = pkOf(key);
+    const pk = partitionKey(key);
     try {
       return await this.#table.put(toItem(pk, kept, this.#marginMs), condition);
     } catch (error) {
-      // What a claim replaces may be too large to stand beside the new record: a failure's value is given up.
+      // The prior record may be too large to be kept in the item too. Then the value of that failure is dropped.
       if (!isInvalid(error) || kept.prior?.payload === undefined) throw error;
       const prior = { ...kept.prior, payload: undefined };
       return await this.#table.put(toItem(pk, { ...kept, prior }, this.#marginMs), condition);
     }
   }
 
-  /** Counts a hit on a settled record, best effort: nothing that goes wrong here harms the replay. */
+  /** Counts a hit on a settled record, best effort: an error here must not fail the replay. */
   async #hit(key: StoreKey, record: StoredRecord): Promise<StoredRecord> {
     if (record.settledAtMs === undefined) return record;
     const condition = {
@@ -223,23 +231,23 @@ export class DynamoDBStore implements LeaseStore {
       values: { ':token': record.token, ':status': record.status },
     };
     try {
-      const counted = await this.#table.count(pkOf(key), 'hitCount', condition, HIT_TIMEOUT_MS);
-      return { ...record, hitCount: numberOf(counted) ?? record.hitCount };
+      const counted = await this.#table.count(partitionKey(key), 'hitCount', condition, HIT_TIMEOUT_MS);
+      return { ...record, hitCount: toNumber(counted) ?? record.hitCount };
     } catch {
       return record;
     }
   }
 
   /**
-   * Writes what has a payload; without it where that is more than an item holds, since a finished effect must be recorded
-   * (G7).
+   * Writes something that has a payload. If that does not fit into an item, writes it without the payload, because a finished
+   * effect must be recorded (G7).
    */
   async #withRoom<Kind extends { readonly payload: string | undefined }, Answer>(
     kind: Kind,
     beside: readonly RecordedStep[],
     write: (kept: Kind) => Promise<Answer>,
   ): Promise<Answer> {
-    const bytes = sizeOf([kind, ...beside]);
+    const bytes = payloadBytes([kind, ...beside]);
     if (kind.payload === undefined || bytes <= MAX_TEXT_BYTES) {
       try {
         return await write(kind);
@@ -266,7 +274,7 @@ export class DynamoDBStore implements LeaseStore {
   }
 }
 
-/** The attempt's own record, in progress, and not past its retention. */
+/** The condition that the record is the attempt's own, in progress and not expired. */
 function ownRunning(key: StoreKey, lease: Lease, at: Moment): Required<Condition> {
   return {
     expression: '#token = :token AND #status = :running AND #digest = :digest AND #expiresAtMs > :judged',
@@ -293,7 +301,7 @@ function readOr(
   }
 }
 
-function sizeOf(texts: readonly { readonly payload: string | undefined }[]): number {
+function payloadBytes(texts: readonly { readonly payload: string | undefined }[]): number {
   return texts.reduce(
     (bytes, { payload }) => bytes + (payload === undefined ? 0 : Buffer.byteLength(payload)),
     0,

@@ -2,8 +2,8 @@ import { invalid } from '../../core/check.js';
 import { isConditionFailure, toDynamoError } from './errors.js';
 
 /**
- * The part of a `DynamoDBDocumentClient` (or a plain `DynamoDBClient`) that the store calls. Structural, so that importing
- * the store never needs the AWS SDK or its types.
+ * The method of a `DynamoDBDocumentClient` (or a plain `DynamoDBClient`) that the store calls. A structural type, so that
+ * importing the store does not need the AWS SDK or its types.
  */
 export interface DocumentClient {
   send(command: never, options?: { abortSignal?: AbortSignal }): Promise<unknown>;
@@ -11,7 +11,7 @@ export interface DocumentClient {
 
 export type Attributes = Record<string, unknown>;
 
-/** An expression names attributes as `#name`; `values` holds its `:value`s. */
+/** An expression with attributes as `#name`, and the values of its `:value` placeholders. */
 export interface Condition {
   readonly expression: string;
   readonly values?: Attributes;
@@ -28,7 +28,10 @@ interface Output {
   readonly Attributes?: Attributes;
 }
 
-/** The definition of the table, for `CreateTableCommand`. */
+/**
+ * The definition of the table, for `CreateTableCommand`.
+ * @example await client.send(new CreateTableCommand(tableDefinition({ table: 'idempotency' })));
+ */
 export function tableDefinition({ table }: { readonly table: string }) {
   return {
     TableName: table,
@@ -38,12 +41,15 @@ export function tableDefinition({ table }: { readonly table: string }) {
   };
 }
 
-/** Makes DynamoDB delete records after their retention, for `UpdateTimeToLiveCommand`. */
+/**
+ * The setting that makes DynamoDB delete records after their retention, for `UpdateTimeToLiveCommand`.
+ * @example await client.send(new UpdateTimeToLiveCommand(timeToLive({ table: 'idempotency' })));
+ */
 export function timeToLive({ table }: { readonly table: string }) {
   return { TableName: table, TimeToLiveSpecification: { AttributeName: 'ttl', Enabled: true } };
 }
 
-/** The three requests that the store makes, each on one item, each write with its condition. */
+/** The requests that the store makes: each on one item, and each write with a condition. */
 export class DynamoTable {
   constructor(
     private readonly client: DocumentClient,
@@ -81,7 +87,7 @@ export class DynamoTable {
     return await this.#unless(this.#send('UpdateCommand', this.#updating(pk, update, condition)));
   }
 
-  /** Adds one to a number. @returns what it is then @throws unless the condition holds */
+  /** Adds one to a number. @returns the new value @throws if the condition does not hold */
   async count(pk: string, name: string, condition: Condition, timeoutMs: number): Promise<unknown> {
     const adding = { expression: `ADD #${name} :one`, values: { ':one': 1 } };
     const input = { ...this.#updating(pk, adding, condition), ReturnValues: 'UPDATED_NEW' };
@@ -106,7 +112,7 @@ export class DynamoTable {
   async #send(command: keyof Commands, input: object, timeoutMs = this.timeoutMs): Promise<Output> {
     const commands = await loadCommands();
     try {
-      // Without an end a request to a frozen server would keep its socket, and the process, for good (G8).
+      // Without a timeout, a request to a frozen server would keep its socket, and the process, alive for ever (G8).
       const options = { abortSignal: AbortSignal.timeout(timeoutMs) };
       return (await this.client.send(new commands[command](input) as never, options)) as Output;
     } catch (error) {
@@ -128,7 +134,7 @@ function expressions(condition: Condition, update?: Condition) {
   };
 }
 
-/** The commands of the package that the document client is from. */
+/** The commands of `@aws-sdk/lib-dynamodb`, loaded at the first use. */
 let loading: Promise<Commands> | undefined;
 
 async function loadCommands(): Promise<Commands> {

@@ -11,8 +11,8 @@ import type { Kept } from '../shared/kept.js';
 import { FORMAT_VERSION, isNewer } from '../shared/record-fields.js';
 
 /**
- * A record as a simple store is given it: the members that people know, and ours beside them in `lease`. A tombstone is
- * FAILED to those who don't look there.
+ * A record as it is passed to a simple store: the documented members, and our own in `lease`. For code that ignores `lease`, a
+ * tombstone is FAILED.
  */
 export interface KeyValueRecord extends SimpleRecord {
   readonly attempt?: number;
@@ -20,11 +20,11 @@ export interface KeyValueRecord extends SimpleRecord {
   readonly lease?: Omit<Kept, 'payload' | 'hitCount'> & { readonly v: number; readonly hasValue: boolean };
 }
 
-/** `setex` takes whole seconds, rounded down, and refuses none at all. */
+/** For stores that use Redis's `setex`, which takes whole seconds: they round down, and 0 seconds is an error. */
 const ROUNDING_MS = 1_000;
 const LEAST_MS = 2_000;
 
-/** @param endMs when the record may go */
+/** @param endMs when the record may expire */
 export function toRecord(key: StoreKey, kept: Kept, endMs: number, nowMs: number): KeyValueRecord {
   const { payload, hitCount, ...lease } = kept;
   const { status, createdAtMs, attempt, fence } = kept;
@@ -41,7 +41,7 @@ export function toRecord(key: StoreKey, kept: Kept, endMs: number, nowMs: number
   };
 }
 
-/** @throws StoreError CORRUPT_RECORD for what is no record, RECORD_TOO_NEW for one of a newer format */
+/** @throws StoreError CORRUPT_RECORD for a value that is not a record, RECORD_TOO_NEW for a record of a newer format */
 export function fromRecord(key: StoreKey, record: unknown): Kept {
   const raw = isObject(record) ? (record as Partial<KeyValueRecord>) : {};
   const { lease } = raw;
@@ -55,13 +55,13 @@ export function fromRecord(key: StoreKey, record: unknown): Kept {
 function own(raw: Partial<KeyValueRecord>, lease: NonNullable<KeyValueRecord['lease']>): Kept | undefined {
   if (!isObject(lease) || lease.v !== FORMAT_VERSION) return undefined;
   const value = lease.status === 'COMPLETED' ? raw.result : raw.error;
-  // A class that leaves out what is null has left out a null.
+  // If the value is missing, it was null: some classes leave out members that are null.
   const payload = lease.hasValue ? fromPlain(value ?? null) : undefined;
-  return keptOf({ ...lease, payload, hitCount: raw.hitCount ?? 0 });
+  return parseKept({ ...lease, payload, hitCount: raw.hitCount ?? 0 });
 }
 
-/** Rebuilt member by member: undefined does not come back from JSON. */
-function keptOf(data: Partial<Kept>): Kept | undefined {
+/** Checks the members, and adds those that are undefined, which JSON leaves out. */
+function parseKept(data: Partial<Kept>): Kept | undefined {
   const { status, final, token, digest, fence, attempt, failures, onAbandoned } = data;
   const { leaseEndsAtMs, createdAtMs, startedAtMs, expiresAtMs, steps = NO_STEPS, prior } = data;
   const texts = [status, token, digest].every((text) => typeof text === 'string');
@@ -81,13 +81,13 @@ function keptOf(data: Partial<Kept>): Kept | undefined {
     payload: data.payload,
     hitCount: data.hitCount ?? 0,
     steps: (steps as RecordedStep[]).map(({ name, payload }) => ({ name, payload })),
-    prior: prior && keptOf(prior),
+    prior: prior && parseKept(prior),
   };
 }
 
 /**
- * A record without our members: written by hand, by earlier code, or by a class that keeps only the members it knows. It is
- * honoured by what it says. A failure may be run again; what is in progress is so until it expires.
+ * A record without our members: written by hand, by earlier code, or by a class that keeps only the members that it knows. Its
+ * members are believed. A failure may run again; a record in progress blocks its key until it expires.
  */
 function foreign(key: StoreKey, raw: Partial<KeyValueRecord>): Kept | undefined {
   const { status, result, error, createdAt, expiresAt } = raw;
@@ -99,7 +99,7 @@ function foreign(key: StoreKey, raw: Partial<KeyValueRecord>): Kept | undefined 
   return {
     ...{ status, digest: key.digest, createdAtMs, startedAtMs: createdAtMs, expiresAtMs: expiresAt },
     notes: undefined,
-    // The same for the same record, so that it can be named in a takeover.
+    // Always the same for this record, so that a takeover can name it.
     token: `foreign_${createdAtMs.toString(36).padStart(8, '0').slice(-8)}`,
     ...{ fence: raw.fence ?? 0, attempt: raw.attempt ?? 1, failures: 0, hitCount: raw.hitCount ?? 0 },
     ...{ final: status === 'COMPLETED', onAbandoned: 'retry', fingerprint: undefined },
@@ -111,8 +111,8 @@ function foreign(key: StoreKey, raw: Partial<KeyValueRecord>): Kept | undefined 
 }
 
 /**
- * An encoded value as plain data: JSON as what it says, tagged JSON (`~` and JSON) in `{ $tagged }`, any other text in
- * `{ $text }`. Each comes back as the very same text.
+ * An encoded value as plain data: JSON text as its value, `~` and JSON as `{ $tagged }`, any other text as `{ $text }`.
+ * {@link fromPlain} gives exactly the same text back.
  */
 export function toPlain(text: string): unknown {
   const value = parsed(text);
@@ -126,7 +126,7 @@ export function fromPlain(value: unknown): string {
   return '$text' in value ? value.$text : `~${JSON.stringify(value.$tagged)}`;
 }
 
-/** What a JSON text says, where the same text comes of it again. */
+/** The value of a JSON text, but only if stringifying it gives the same text again. */
 function parsed(text: string): unknown {
   try {
     const value: unknown = JSON.parse(text);
@@ -154,16 +154,16 @@ function corrupt(key: StoreKey, what: string, cause?: unknown): StoreError {
 const NETWORK =
   /\bE(CONNRESET|CONNREFUSED|PIPE|TIMEDOUT|HOSTUNREACH|NETUNREACH|AI_AGAIN)\b|connection|socket|timed? ?out/i;
 
-/** What a method of the user's threw. */
+/** Converts what a method of the user's store threw. */
 export function toKeyValueError(error: unknown, method: string, key: StoreKey): IdempotencyError {
   if (isIdempotencyError(error)) return error;
   const { name, code, message } = (error ?? {}) as { name?: unknown; code?: unknown; message?: unknown };
   if (name === 'SyntaxError') {
-    return corrupt(key, `can't be read, says ${method}(): look at it, then delete it`, error);
+    return corrupt(key, `can't be read: ${method}() threw a SyntaxError. Look at it, then delete it`, error);
   }
   const why = typeof message === 'string' && message !== '' ? message : String(error);
   const transient = NETWORK.test(`${String(code)} ${why}`);
-  const advice = 'see its cause; a claim or an outcome that failed here may be sent again safely';
+  const advice = 'see the cause; it is safe to repeat the call';
   return new StoreError('STORE_UNAVAILABLE', `${method}() of the store failed: ${why}; ${advice}`, {
     cause: error,
     transient,

@@ -13,10 +13,17 @@ import {
 } from '../../core/store.js';
 import { KEY_VALUE_OPTIONS, type KeyValueStoreOptions } from './options.js';
 import { fromRecord, toKeyValueError, toRecord, type KeyValueRecord } from './record.js';
-import { isFirstOfClass, sharedOf, type Shared, type Written } from './turns.js';
+import { isFirstOfClass, sharedState, type Shared, type Written } from './turns.js';
 import type { Kept } from '../shared/kept.js';
 import * as transitions from '../shared/transitions.js';
-import { momentAt, present, recordOf, unreadable, type Moment, type Move } from '../shared/transitions.js';
+import {
+  momentAt,
+  present,
+  storedRecord,
+  unreadable,
+  type Moment,
+  type Move,
+} from '../shared/transitions.js';
 
 export type { IdempotencyStore, SimpleRecord } from '../../core/store.js';
 
@@ -30,15 +37,15 @@ interface Found {
 /**
  * A {@link LeaseStore} over any object with `get`, `set`, `delete` and `clear`: a `Map`, a class of your own.
  *
- * **Atomic within this process, not across processes**: two processes that claim a key at the same moment both win it. Within
- * the process the calls for a key take turns (G1 to G3), also through several wrappers of the same object; a call of
- * your object that never ends holds up its key, so give your client a command timeout. Expiry is judged by the process's
- * own clock (G4), fences are counted (G5).
+ * **Atomic within this process, not across processes**: if two processes claim a key at the same moment, both get it. Within the
+ * process the calls for a key run one after another (G1 to G3), also through several wrappers of the same object. A call of your
+ * object that never ends blocks its key, so give your client a command timeout. Expiry is judged by the process's clock (G4);
+ * fencing tokens are counted (G5).
  *
- * A record is written as plain data. What JSON gives back equal is stored as it is, any other result as
- * `{ $tagged }`, an error likewise; what a lease needs stands in one more member, `lease`. `expiresAt` is two seconds ahead at
- * least, and a second later than it must be, for those who round down to seconds. Where `get` gives back only the members it
- * knows, what a lease needs is known in this process alone, and `onAbandoned` other than `retry` is refused.
+ * A record is written as plain data. A result or error that JSON preserves is stored as it is, any other as `{ $tagged }`. What
+ * the lease needs is in one more member, `lease`. `expiresAt` is at least two seconds ahead, and a second later than necessary,
+ * for objects that round down to seconds. If `get` returns only members that the object knows, the lease is known in this
+ * process only, and `onAbandoned` other than `retry` is refused.
  */
 export class KeyValueStore implements LeaseStore {
   readonly requiresScope: boolean;
@@ -57,17 +64,17 @@ export class KeyValueStore implements LeaseStore {
     );
     this.requiresScope = requireScope;
     this.#object = object;
-    this.#shared = sharedOf(object);
+    this.#shared = sharedState(object);
     const isNew = isFirstOfClass(object);
-    if (onWarning) onWarning(warningOf(object));
-    else if (isNew) emitWarning(warningOf(object));
+    if (onWarning) onWarning(atomicityWarning(object));
+    else if (isNew) emitWarning(atomicityWarning(object));
   }
 
   async claim(key: StoreKey, request: ClaimRequest): Promise<ClaimAnswer> {
     this.#refuseStrict(request);
     return await this.#exclusively(key, async () => {
       const found = await this.#find(key);
-      const at = momentOf(found);
+      const at = momentAfter(found);
       const { answer, write } = transitions.claim(present(found.kept, key, at), key, request, at);
       if (write) {
         await this.#write(key, write, at);
@@ -97,9 +104,9 @@ export class KeyValueStore implements LeaseStore {
 
   async read(key: StoreKey): Promise<StoredRecord | undefined> {
     const found = await this.#find(key);
-    const at = momentOf(found);
+    const at = momentAfter(found);
     const kept = present(found.kept, key, at);
-    return kept && kept.status !== 'TOMBSTONE' ? recordOf(kept, at) : undefined;
+    return kept && kept.status !== 'TOMBSTONE' ? storedRecord(kept, at) : undefined;
   }
 
   override(key: StoreKey, replacement: Replacement): Promise<'done' | 'absent' | 'live'> {
@@ -123,7 +130,7 @@ export class KeyValueStore implements LeaseStore {
   ): Promise<Answer> {
     return this.#exclusively(key, async () => {
       const found = await this.#find(key, repair);
-      const at = momentOf(found);
+      const at = momentAfter(found);
       const { answer, write } = decide(present(found.kept, key, at), at);
       if (write) await this.#write(key, write, at);
       return answer;
@@ -145,7 +152,7 @@ export class KeyValueStore implements LeaseStore {
     }
   }
 
-  /** The record that was written here, if it is the one that came back without our members. */
+  /** The record that this process wrote, if it matches the value that came back without our members. */
   #writtenAs(key: StoreKey, raw: unknown): Kept | undefined {
     const [newest, ...others] = this.#shared.writtenAt(key.address);
     if (raw === undefined || raw === null)
@@ -160,12 +167,12 @@ export class KeyValueStore implements LeaseStore {
 
   async #write(key: StoreKey, kept: Kept, at: Moment): Promise<void> {
     const { keepsLease } = this.#shared;
-    // Nobody but this process will know when the lease ends: the record must be gone by then.
+    // Other processes can't see when the lease ends, so the record must expire then.
     const isShort = keepsLease === false && kept.status === 'IN_PROGRESS';
     const record = toRecord(key, kept, isShort ? kept.leaseEndsAtMs : kept.expiresAtMs, at.nowMs);
     if (keepsLease !== true)
       this.#shared.writing(key.address, { kept, expiresAt: record.expiresAt }, at.nowMs);
-    // A tombstone would be a failure to those who can't see that it is none.
+    // Without our members a tombstone would look like a failure.
     if (keepsLease === false && kept.status === 'TOMBSTONE') {
       await this.#call('delete', key, () => this.#object.delete(key.address));
     } else {
@@ -174,14 +181,14 @@ export class KeyValueStore implements LeaseStore {
     }
   }
 
-  /** After the first write: what comes back of it? */
+  /** Reads the first write back, to find out whether the object returns our members. */
   async #tryOut(key: StoreKey, kept: Kept, at: Moment): Promise<void> {
     const back = (await this.#call('get', key, () => this.#object.get(key.address))) as
       KeyValueRecord | null | undefined;
     if (back === undefined || back === null) {
       const message =
-        'get() of the store gives nothing right after set(): does it keep the record until expiresAt, which is in ' +
-        'milliseconds, and read under the same key?';
+        'get() of the store returned nothing right after set(): does the store keep records until expiresAt, which is in ' +
+        'milliseconds, and use the same key in both?';
       throw new StoreError('STORE_UNAVAILABLE', message);
     }
     this.#shared.keepsLease = back.lease?.token === kept.token;
@@ -189,9 +196,9 @@ export class KeyValueStore implements LeaseStore {
     else await this.#write(key, kept, at);
   }
 
-  /** Counts a hit on a settled record, best effort: nothing that goes wrong here harms the replay. */
+  /** Counts a hit on a settled record, best effort: an error here must not fail the replay. */
   async #hit(key: StoreKey, record: StoredRecord, { raw, kept }: Found, at: Moment): Promise<StoredRecord> {
-    // What is about to expire would live on by being written.
+    // A record that is about to expire is not written, because that might extend its life.
     if (record.settledAtMs === undefined || !kept || kept.expiresAtMs <= at.nowMs + 1_000) return record;
     const hitCount = record.hitCount + 1;
     try {
@@ -205,12 +212,12 @@ export class KeyValueStore implements LeaseStore {
   #refuseStrict({ onAbandoned }: ClaimRequest): void {
     if (this.#shared.keepsLease !== false || onAbandoned === 'retry') return;
     throw invalid(
-      `onAbandoned "${onAbandoned}" needs a store whose get() gives back every member that set() was given, and this one ` +
-        'gives back only some: keep the whole record, or use "retry"',
+      `onAbandoned "${onAbandoned}" needs a store whose get() returns every member that was passed to set(), and this one ` +
+        'returns only some: store the whole record, or use "retry"',
     );
   }
 
-  /** The first claim of all is what shows whether the store can do this. */
+  /** Undoes the very first claim if it shows that the store does not support the claim's `onAbandoned`. */
   async #undoStrict(key: StoreKey, request: ClaimRequest, { raw }: Found): Promise<void> {
     try {
       this.#refuseStrict(request);
@@ -231,14 +238,14 @@ export class KeyValueStore implements LeaseStore {
   }
 }
 
-function momentOf({ kept }: Found): Moment {
+function momentAfter({ kept }: Found): Moment {
   return momentAt(Date.now(), 0, kept?.fence);
 }
 
-function warningOf(object: object): string {
+function atomicityWarning(object: object): string {
   return (
     `KeyValueStore over ${object.constructor?.name ?? 'an object'} is atomic within this process, not across processes: two ` +
-    'processes may run the same key at once. Use RedisStore, PostgresStore or DynamoDBStore where there are several; ' +
-    'pass { onWarning: () => {} } where there is one'
+    'processes may run the same key at once. With several processes use RedisStore, PostgresStore or DynamoDBStore; ' +
+    'with one, pass { onWarning: () => {} } to silence this warning'
   );
 }

@@ -1,6 +1,6 @@
 import type { Kept } from '../shared/kept.js';
 
-/** A record as it was last written here, and how its outside looked. */
+/** A record that this process wrote, and the `expiresAt` that it was written with. */
 export interface Written {
   readonly kept: Kept;
   readonly expiresAt: number;
@@ -10,17 +10,17 @@ const SWEEP_MS = 60_000;
 const settled = (): void => undefined;
 
 /**
- * What the wrappers of one object in this process share: the turns that they take at a key, and what they know of the records
- * that they wrote, where the object does not give back our members.
+ * State that all wrappers of one object in this process share: the queue of calls for each key, and the records that were written,
+ * in case the object does not return our members.
  */
 export class Shared {
-  /** Whether `get` gives back the members that stand in no type; undefined until it was seen. */
+  /** Whether `get` also returns members that the object does not know; undefined until that was tested. */
   keepsLease: boolean | undefined;
   readonly #turns = new Map<string, Promise<void>>();
   readonly #written = new Map<string, readonly Written[]>();
   #sweepAtMs = 0;
 
-  /** Runs tasks of one address one after another. */
+  /** Runs the tasks for one address one after another. */
   exclusively<T>(address: string, task: () => Promise<T>): Promise<T> {
     const turn = (this.#turns.get(address) ?? Promise.resolve()).then(task);
     const end = turn.then(settled, settled).then(() => {
@@ -30,12 +30,12 @@ export class Shared {
     return turn;
   }
 
-  /** What may stand at the address by what was written here, the newest first. */
+  /** The records that may be at the address, by what this process wrote; the newest first. */
   writtenAt(address: string): readonly Written[] {
     return this.#written.get(address) ?? [];
   }
 
-  /** Called before a write, which may be lost; the one before it is remembered too. */
+  /** Called before a write. The previous record is remembered too, because the write may be lost. */
   writing(address: string, written: Written, nowMs: number): void {
     this.#written.set(address, [written, ...this.writtenAt(address).slice(0, 1)]);
     if (nowMs < this.#sweepAtMs) return;
@@ -54,26 +54,26 @@ export class Shared {
   }
 }
 
-// One per process, also where the ESM and the CommonJS build are both loaded.
+// One for the process, even if the ESM and the CommonJS build are both loaded.
 const SHARED = Symbol.for('twiceshy.keyvalue.1');
 
-function ofProcess() {
+function processState() {
   const holder = globalThis as {
     [SHARED]?: { readonly objects: WeakMap<object, Shared>; readonly warned: WeakSet<object> };
   };
   return (holder[SHARED] ??= { objects: new WeakMap(), warned: new WeakSet() });
 }
 
-export function sharedOf(object: object): Shared {
-  const { objects } = ofProcess();
+export function sharedState(object: object): Shared {
+  const { objects } = processState();
   let shared = objects.get(object);
   if (!shared) objects.set(object, (shared = new Shared()));
   return shared;
 }
 
-/** Whether it is the first time that this is asked for an object of that class. */
+/** Whether this is the first call for an object of that class. */
 export function isFirstOfClass(object: object): boolean {
-  const { warned } = ofProcess();
+  const { warned } = processState();
   const kind = object.constructor ?? Object;
   const isFirst = !warned.has(kind);
   warned.add(kind);

@@ -3,29 +3,29 @@ import type { TableLimits } from './table.js';
 
 export interface InMemoryStoreOptions {
   /**
-   * How many records are kept at most, running ones included. A full store refuses new claims with STORE_UNAVAILABLE, which
-   * is not transient; the keys that it holds are answered as ever. @default unbounded: a record stays for its retention
+   * The maximum number of records, running ones included. A full store refuses new keys with STORE_UNAVAILABLE, which is not
+   * transient; existing keys are answered as before. @default no limit: a record stays for its retention
    */
   readonly maxEntries?: number;
   /**
-   * How many records of one scope are kept at most, running ones included. A scope that has used up its share is refused new
-   * claims with LIMITED, or drops records of its own with `evict`. @default unbounded
+   * The maximum number of records of one scope, running ones included. New keys of a full scope are refused with LIMITED, or with
+   * `evict` replace records of that scope. @default no limit
    */
   readonly maxEntriesPerScope?: number;
   /**
-   * Lets a full store drop a settled record of the scope that holds the most: the one that was used least recently, which is
-   * the longest not written, and not answered to a claim. What was dropped runs again. Never dropped: what runs, what has no outcome yet, and a failure that holds
-   * recorded steps; where there is nothing else, claims are refused. Needs `maxEntries` or `maxEntriesPerScope`. @default false
+   * Lets a full store evict a settled record of the scope that holds the most: the least recently used one, by writes and by
+   * answers to claims. An evicted key runs again. Never evicted: running records, records without an outcome, and failures with
+   * recorded steps. If there is nothing else, claims are refused. Needs `maxEntries` or `maxEntriesPerScope`. @default false
    */
   readonly evict?: boolean;
-  /** Told the address of every record that was dropped to make room. Needs `evict`. @default none */
+  /** Called with the address of each record that was evicted. Needs `evict`. @default none */
   readonly onEvict?: (address: string) => void;
-  /** Whether every run on this store must say whose key it is: one without a `scope` is INVALID_OPTIONS. @default false */
+  /** Whether every run on this store needs a `scope`: one without is refused with INVALID_OPTIONS. @default false */
   readonly requireScope?: boolean;
   /**
-   * The clock that retention and leases are counted by, in milliseconds: for tests whose fake timers move `Date` and not
-   * `performance`, as node:test's do, and for `setSystemTime()` of jest and vitest. Give `() => Date.now()` for these: the
-   * function is called each time, so that it finds the faked Date.
+   * The clock for retentions and leases, in milliseconds. Give `() => Date.now()` in tests whose fake timers move `Date` and not
+   * `performance`: those of node:test, and `setSystemTime()` of jest and vitest. (Not `Date.now` itself: the faked Date must be
+   * looked up at each call.)
    * @default the process's monotonic clock
    */
   readonly clock?: () => number;
@@ -51,10 +51,10 @@ export function memorySettings(given: InMemoryStoreOptions): MemorySettings {
   const { maxEntries, maxEntriesPerScope, evict = false, onEvict, requireScope = false, clock } = options;
   if (evict && maxEntries === undefined && maxEntriesPerScope === undefined)
     throw invalid(
-      'InMemoryStore evicts only where maxEntries or maxEntriesPerScope says when it is full: give both',
+      'evict of InMemoryStore needs maxEntries or maxEntriesPerScope, which say when it is full: give one of them too',
     );
   if (onEvict && !evict) throw invalid('InMemoryStore calls onEvict only with evict: true: give both');
-  const nowMs = clock ? () => readingOf(clock()) : monotonicMs;
+  const nowMs = clock ? () => checkReading(clock()) : monotonicMs;
   const limits = {
     maxEntries: maxEntries ?? Infinity,
     maxEntriesPerScope: maxEntriesPerScope ?? Infinity,
@@ -63,10 +63,10 @@ export function memorySettings(given: InMemoryStoreOptions): MemorySettings {
   return { limits, requiresScope: requireScope };
 }
 
-/** The wall clock at the start of the process, moved on by the monotonic one. */
+/** The wall clock at the start of the process, plus the monotonic time since then. */
 const monotonicMs = (): number => Math.floor(performance.timeOrigin + performance.now());
 
-function readingOf(ms: unknown): number {
+function checkReading(ms: unknown): number {
   if (typeof ms === 'number' && Number.isFinite(ms)) return Math.floor(ms);
-  throw invalid(`InMemoryStore takes a clock that gives milliseconds, and this one gave ${show(ms)}`);
+  throw invalid(`the clock of InMemoryStore must return milliseconds, and returned ${show(ms)}`);
 }

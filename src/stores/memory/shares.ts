@@ -1,45 +1,45 @@
 type Kind = 'settled' | 'mark' | 'held';
 
-/** What a scope holds. Sets keep their order, so that moving an address to the end is all that "least recently used" takes. */
+/** What a scope holds. Sets keep their insertion order, so moving an address to the end implements "least recently used". */
 interface Share {
   readonly scope: string | undefined;
   size: number;
-  /** Records that may go, the least recently used one first. */
+  /** Records that may be evicted, the least recently used one first. */
   readonly settled: Set<string>;
-  /** Marks of claims that were released: they hold nothing, and go before any record does. */
+  /** Marks of released claims. They hold no result, so they are removed before any record. */
   readonly marks: Set<string>;
 }
 
-/** A record that is to give way. */
+/** The record to evict next. */
 export interface Next {
   readonly address: string;
   readonly isMark: boolean;
 }
 
-/** Who holds how much of the memory store, and what gives way first. Each step takes the same time however much there is. */
+/** How many records each scope holds, and which one to evict next. Each operation takes constant time. */
 export class Shares {
-  readonly #ofScope = new Map<string | undefined, Share>();
-  readonly #ofAddress = new Map<string, Share>();
+  readonly #byScope = new Map<string | undefined, Share>();
+  readonly #byAddress = new Map<string, Share>();
   readonly #marks = new Set<string>();
-  /** Shares by how many records they hold that may go; among equals, the least recently used one first. */
+  /** Shares by their number of records that may be evicted; among equals, the least recently changed one first. */
   readonly #bySettled = new Map<number, Set<Share>>();
   #most = 0;
 
-  sizeOf(scope: string | undefined): number {
-    return this.#ofScope.get(scope)?.size ?? 0;
+  scopeSize(scope: string | undefined): number {
+    return this.#byScope.get(scope)?.size ?? 0;
   }
 
   put(address: string, scope: string | undefined, kind: Kind): void {
-    let share = this.#ofScope.get(scope);
+    let share = this.#byScope.get(scope);
     if (!share) {
       share = { scope, size: 0, settled: new Set(), marks: new Set() };
-      this.#ofScope.set(scope, share);
+      this.#byScope.set(scope, share);
     }
-    const holder = this.#ofAddress.get(address);
-    // Two identities whose addresses read the same.
+    const holder = this.#byAddress.get(address);
+    // Two identities can have the same address.
     if (holder && holder !== share) this.drop(address);
     if (holder !== share) share.size++;
-    this.#ofAddress.set(address, share);
+    this.#byAddress.set(address, share);
     this.#change(share, () => {
       share.settled.delete(address);
       if (kind === 'settled') share.settled.add(address);
@@ -48,7 +48,7 @@ export class Shares {
   }
 
   touch(address: string): void {
-    const share = this.#ofAddress.get(address);
+    const share = this.#byAddress.get(address);
     if (!share?.settled.has(address)) return;
     this.#change(share, () => {
       share.settled.delete(address);
@@ -57,29 +57,29 @@ export class Shares {
   }
 
   drop(address: string): void {
-    const share = this.#ofAddress.get(address);
+    const share = this.#byAddress.get(address);
     if (!share) return;
-    this.#ofAddress.delete(address);
+    this.#byAddress.delete(address);
     this.#mark(share, address, false);
     this.#change(share, () => share.settled.delete(address));
     if (--share.size > 0) return;
-    this.#ofScope.delete(share.scope);
+    this.#byScope.delete(share.scope);
   }
 
-  /** What gives way first in a scope. */
-  nextOf(scope: string | undefined, evict: boolean): Next | undefined {
-    const share = this.#ofScope.get(scope);
+  /** What to evict next in a scope. */
+  nextInScope(scope: string | undefined, evict: boolean): Next | undefined {
+    const share = this.#byScope.get(scope);
     return share && next(share.marks, evict ? share.settled : NONE);
   }
 
-  /** What gives way first of all: a record of the scope that holds the most. */
+  /** What to evict next in the whole store: a record of the scope that holds the most. */
   next(evict: boolean): Next | undefined {
     const [largest] = this.#bySettled.get(this.#most) ?? [];
     return next(this.#marks, evict && largest ? largest.settled : NONE);
   }
 
   clear(): void {
-    for (const table of [this.#ofScope, this.#ofAddress, this.#marks, this.#bySettled]) table.clear();
+    for (const table of [this.#byScope, this.#byAddress, this.#marks, this.#bySettled]) table.clear();
     this.#most = 0;
   }
 
@@ -90,7 +90,7 @@ export class Shares {
     }
   }
 
-  /** Puts the share where it belongs after the change, behind its equals. */
+  /** Changes a share and moves it to its new place in `#bySettled`, after its equals. */
   #change(share: Share, change: () => void): void {
     const equals = this.#bySettled.get(share.settled.size);
     if (equals?.delete(share) && equals.size === 0) this.#bySettled.delete(share.settled.size);
@@ -101,7 +101,7 @@ export class Shares {
       if (peers) peers.add(share);
       else this.#bySettled.set(count, new Set([share]));
     }
-    // A change is by one at the most.
+    // The number changes by one at most.
     if (count > this.#most) this.#most = count;
     else if (!this.#bySettled.has(this.#most)) this.#most = Math.max(0, this.#most - 1);
   }

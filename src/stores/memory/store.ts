@@ -9,12 +9,12 @@ import * as transitions from '../shared/transitions.js';
 export type { InMemoryStoreOptions } from './options.js';
 
 /**
- * Keeps records in this process: for tests, and where one process is all there is. The reference for the other
- * stores. Expired records are dropped when they are looked for, a few by every write, and, with {@link startCleanup}, by a
- * timer; nothing here keeps a process alive.
+ * Keeps records in the memory of this process: for tests, and for services with a single process. Records are lost when the
+ * process ends. Expired records are removed when they are read, a few by every write, and by a timer after {@link startCleanup}.
+ * The store does not keep a process alive.
  *
- * G1-G3 and G5 hold within the process; the clock (G4) is the process's monotonic one, so that nothing expires
- * because somebody set the machine's clock, unless the option `clock` gives another. Nothing survives the process.
+ * G1-G3 and G5 hold within the process. The clock (G4) is the process's monotonic one, unless the option `clock` gives another,
+ * so that setting the machine's clock expires nothing.
  */
 export class InMemoryStore implements LeaseStore {
   readonly requiresScope: boolean;
@@ -23,7 +23,7 @@ export class InMemoryStore implements LeaseStore {
   readonly #wakes = new Map<string, Set<() => void>>();
   #cleanup: ReturnType<typeof setInterval> | undefined;
 
-  /** @throws UsageError INVALID_OPTIONS for an unknown option, or a value that means nothing */
+  /** @throws UsageError INVALID_OPTIONS for an unknown option or a wrong value */
   constructor(options: InMemoryStoreOptions = {}) {
     const { limits, requiresScope } = memorySettings(options);
     this.#limits = limits;
@@ -31,41 +31,41 @@ export class InMemoryStore implements LeaseStore {
     this.requiresScope = requiresScope;
   }
 
-  /** How many records are kept, tombstones and expired ones that were not dropped yet included. */
+  /** The number of records, including tombstones, and expired records that were not removed yet. */
   get size(): number {
     return this.#records.size;
   }
 
-  /** How many records were dropped to make room for others. */
+  /** The number of records that were evicted. */
   get evictions(): number {
     return this.#records.evictions;
   }
 
-  /** Forgets everything, running attempts included: for tests. */
+  /** Removes all records, also those of running attempts: for tests. */
   clear(): void {
     this.#records.clear();
   }
 
   /**
-   * Drops expired records every `intervalMs` milliseconds, for stores that lie idle with much in them. A second call
-   * replaces the interval. The timer keeps no process alive.
+   * Removes expired records every `intervalMs` milliseconds. Useful for a store that holds many records and is rarely written. A
+   * second call replaces the interval. The timer does not keep the process alive.
    * @throws UsageError INVALID_OPTIONS
    */
   startCleanup(intervalMs: number): void {
     const checkedMs = parseMs('the interval of startCleanup()', intervalMs);
     this.stopCleanup();
     this.#cleanup = setInterval(() => this.#records.sweep(), checkedMs);
-    // Structural: under fake timers, and off Node, a timer may be a number.
+    // Under fake timers, and in other runtimes, a timer may be a number.
     (this.#cleanup as { unref?: () => void }).unref?.();
   }
 
-  /** Ends what {@link startCleanup} began; expired records are still dropped when they are met. */
+  /** Stops the timer of {@link startCleanup}. Expired records are still removed by reads and writes. */
   stopCleanup(): void {
     clearInterval(this.#cleanup);
     this.#cleanup = undefined;
   }
 
-  /** Ends the timer of {@link startCleanup}. The records stay; {@link clear} forgets them. */
+  /** Stops the timer of {@link startCleanup}. The records stay; {@link clear} removes them. */
   async close(): Promise<void> {
     this.stopCleanup();
   }
@@ -108,7 +108,7 @@ export class InMemoryStore implements LeaseStore {
   async read(key: StoreKey): Promise<StoredRecord | undefined> {
     const at = this.#now();
     const found = this.#find(key, at);
-    return found && found.status !== 'TOMBSTONE' ? transitions.recordOf(found, at) : undefined;
+    return found && found.status !== 'TOMBSTONE' ? transitions.storedRecord(found, at) : undefined;
   }
 
   async override(key: StoreKey, replacement: Replacement): Promise<'done' | 'absent' | 'live'> {
@@ -130,7 +130,7 @@ export class InMemoryStore implements LeaseStore {
     return transitions.present(this.#records.find(key.address), key, at);
   }
 
-  /** Makes a move that a waiter should see. */
+  /** Writes the record, and wakes those who wait for the key. */
   #tell<Answer>(key: StoreKey, { answer, write }: transitions.Move<Answer>): Answer {
     if (write) {
       this.#put(key, write);

@@ -13,20 +13,20 @@ export interface TableLimits {
   readonly nowMs: () => number;
 }
 
-/** How many records a write looks at: more than the one that it may add, so that what has expired goes as fast as it came. */
-const SWEPT_BY_A_WRITE = 2;
+/** The number of records that a write checks for expiry: more than the one that it may add, so that expired ones do not pile up. */
+const SWEPT_PER_WRITE = 2;
 
 /**
- * The records of the memory store by address, with room for so many. Where that is used up, the scope gives way that fills
- * it: so one tenant's made-up keys never drop another's records.
+ * The records of the memory store by address, up to the configured numbers. If the table is full, it evicts records of the scope
+ * that holds the most, so that a tenant with many keys can't push out the records of others.
  */
 export class MemoryTable {
   readonly #records = new Map<string, Kept>();
-  /** What each scope holds; nothing where there is room without end. */
+  /** What each scope holds. Empty if the store has no limits. */
   readonly #shares = new Shares();
-  /** No record expires before this: spares a full table a look at every record for every claim it refuses. */
+  /** No record expires before this time. So a full table need not check every record for each claim that it refuses. */
   #soonestMs = Infinity;
-  /** Where the sweeping by writes has got to. */
+  /** The position of the sweep that writes do in small parts. */
   #swept: Iterator<[string, Kept]> | undefined;
   #evictions = 0;
 
@@ -53,38 +53,38 @@ export class MemoryTable {
     this.#sweepSome();
     if (!isBounded(this.limits)) return;
     const isMark = kept.status === 'TOMBSTONE' && kept.token !== NOBODY;
-    this.#shares.put(address, scope, mayGo(kept) ? 'settled' : isMark ? 'mark' : 'held');
+    this.#shares.put(address, scope, mayBeEvicted(kept) ? 'settled' : isMark ? 'mark' : 'held');
   }
 
-  /** Somebody was answered with the record. */
+  /** Notes that a record answered a claim: it counts as used. */
   touch(address: string): void {
     this.#shares.touch(address);
   }
 
   /**
-   * Room for one record more.
-   * @throws StoreError STORE_UNAVAILABLE where nothing may go
-   * @throws LimitError LIMITED where nothing of this scope may go, and it has used up its share
+   * Makes room for one more record.
+   * @throws StoreError STORE_UNAVAILABLE if the table is full and no record may be evicted
+   * @throws LimitError LIMITED if this scope is full and none of its records may be evicted
    */
   makeRoom({ scope }: StoreKey): void {
     const { maxEntries, maxEntriesPerScope, evict } = this.limits;
-    const isShareFull = () => this.#shares.sizeOf(scope) >= maxEntriesPerScope;
+    const isShareFull = () => this.#shares.scopeSize(scope) >= maxEntriesPerScope;
     const isFull = () => this.#records.size >= maxEntries;
     if (!isFull() && !(maxEntriesPerScope < Infinity && isShareFull())) return;
     this.sweep();
     while (isShareFull()) {
-      const next = this.#shares.nextOf(scope, evict);
+      const next = this.#shares.nextInScope(scope, evict);
       if (!next) throw shareFull(this.limits);
-      this.#give(next);
+      this.#evict(next);
     }
     while (isFull()) {
       const next = this.#shares.next(evict);
       if (!next) throw full(this.limits);
-      this.#give(next);
+      this.#evict(next);
     }
   }
 
-  /** Drops what has expired. */
+  /** Removes all expired records. */
   sweep(): void {
     const now = this.limits.nowMs();
     if (now < this.#soonestMs) return;
@@ -101,11 +101,11 @@ export class MemoryTable {
     this.#soonestMs = Infinity;
   }
 
-  /** A few at a time, round and round: no write pays for all of them, and nothing that expired stays while others are written. */
+  /** Removes expired records among a few, going round the table: no write has to check all of them. */
   #sweepSome(): void {
     const now = this.limits.nowMs();
     if (now < this.#soonestMs) return;
-    for (let looked = 0; looked < SWEPT_BY_A_WRITE; looked++) {
+    for (let looked = 0; looked < SWEPT_PER_WRITE; looked++) {
       this.#swept ??= this.#records.entries();
       const next = this.#swept.next();
       if (next.done) return void (this.#swept = undefined);
@@ -114,15 +114,15 @@ export class MemoryTable {
     }
   }
 
-  #give({ address, isMark }: { address: string; isMark: boolean }): void {
+  #evict({ address, isMark }: { address: string; isMark: boolean }): void {
     this.#drop(address);
-    // A mark holds nothing.
+    // A mark holds no result, so removing it does not count as an eviction.
     if (isMark) return;
     this.#evictions++;
     try {
       this.limits.onEvict?.(address);
     } catch {
-      // The claim that needs the room has no part in what an observer does wrong.
+      // An error in onEvict must not fail the claim that needs the room.
     }
   }
 
@@ -135,13 +135,13 @@ export class MemoryTable {
 const isBounded = ({ maxEntries, maxEntriesPerScope }: TableLimits): boolean =>
   maxEntries < Infinity || maxEntriesPerScope < Infinity;
 
-/** Steps are effects that happened, and a later attempt relies on them: a failure that holds some stays. */
-function mayGo({ status, steps }: Kept): boolean {
+/** Whether a record may be evicted. A failure with recorded steps may not: a later attempt relies on them to not repeat effects. */
+function mayBeEvicted({ status, steps }: Kept): boolean {
   return status === 'COMPLETED' || (status === 'FAILED' && steps.length === 0);
 }
 
 function full({ maxEntries, evict }: TableLimits): StoreError {
-  const state = evict ? 'none of them is settled, so none may give way' : 'none of them has expired';
+  const state = evict ? 'none of them is settled, so none may be evicted' : 'none of them has expired';
   const advice = evict ? 'raise maxEntries' : 'raise maxEntries, shorten the ttl, or pass evict: true';
   return new StoreError(
     'STORE_UNAVAILABLE',
@@ -152,7 +152,7 @@ function full({ maxEntries, evict }: TableLimits): StoreError {
 }
 
 function shareFull({ maxEntriesPerScope, evict }: TableLimits): LimitError {
-  const state = evict ? 'none of them is settled, so none may give way' : 'none of them has expired';
+  const state = evict ? 'none of them is settled, so none may be evicted' : 'none of them has expired';
   return new LimitError(
     'LIMITED',
     `this scope holds ${maxEntriesPerScope} records in this InMemoryStore (maxEntriesPerScope), and ${state}; nothing was run`,

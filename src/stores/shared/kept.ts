@@ -8,7 +8,7 @@ import {
 } from '../../core/record.js';
 import type { ClaimAnswer } from '../../core/store.js';
 
-/** A record as those stores keep it that read, decide and write: memory, DynamoDB, KeyValueStore. */
+/** A record as memory, DynamoDB and KeyValueStore keep it: stores that read a record, decide, and write it if it has not changed. */
 export interface Kept {
   readonly digest: string;
   readonly status: StoredRecord['status'] | 'TOMBSTONE';
@@ -22,7 +22,7 @@ export interface Kept {
   readonly fingerprint: string | undefined;
   readonly onAbandoned: AbandonedRule;
   readonly notes: Notes | undefined;
-  /** While in progress. */
+  /** The end of the lease while the record is in progress; else 0. */
   readonly leaseEndsAtMs: number;
   readonly createdAtMs: number;
   readonly startedAtMs: number;
@@ -30,11 +30,12 @@ export interface Kept {
   readonly expiresAtMs: number;
   readonly payload: string | undefined;
   readonly steps: Lease['steps'];
-  /** What the claim replaced, so that it can be undone. */
+  /** The record that the claim replaced. A release restores it. */
   readonly prior: Kept | undefined;
   hitCount: number;
 }
 
+/** The answer to a claim that was granted. */
 export function granted(kept: Kept): ClaimAnswer {
   const { token, fence, attempt, failures, previousToken, createdAtMs, startedAtMs, leaseEndsAtMs, steps } =
     kept;
@@ -46,6 +47,7 @@ export function granted(kept: Kept): ClaimAnswer {
   return { kind: 'acquired', grant };
 }
 
+/** What a new attempt takes over from the record that it replaces. */
 export function lineage(replaced: Kept | undefined, now: number) {
   if (!replaced)
     return {
@@ -63,7 +65,7 @@ export function lineage(replaced: Kept | undefined, now: number) {
   };
 }
 
-/** A record in progress as its owner knows it, to be written over absence. */
+/** A record in progress, made from its owner's lease: for a write where the record is missing. */
 export function rewritten(
   key: StoreKey,
   lease: Omit<Lease, 'leaseMs' | 'unsettledRetentionMs' | 'leaseEndsAtMs'>,
@@ -85,20 +87,20 @@ export function rewritten(
   };
 }
 
-/** Marked so that a late claim of `token` is not granted. */
+/** The record with a mark that `token` was withdrawn, so that a late claim of it is not granted. */
 export function withdrawn(kept: Kept, token: string): Kept {
   return { ...kept, previousToken: token, previousEnd: 'withdrawn' };
 }
 
-/** @param judgedMs the moment that the end of the lease is judged by */
-export function recordOf(kept: Kept, judgedMs: number): StoredRecord {
+/** @param judgedMs the time by which the end of the lease is judged */
+export function toStoredRecord(kept: Kept, judgedMs: number): StoredRecord {
   const { status, final, token, fence, attempt, failures, fingerprint, onAbandoned } = kept;
   const { createdAtMs, startedAtMs, settledAtMs, expiresAtMs, hitCount, notes, payload } = kept;
   return {
     ...{ final, token, fence, attempt, failures, fingerprint, onAbandoned, notes },
     ...{ createdAtMs, startedAtMs, settledAtMs, expiresAtMs, hitCount, payload },
     restored: kept.previousEnd === 'withdrawn',
-    // Only a claim that comes after its own withdrawal meets a tombstone here: there is nothing to replay.
+    // A tombstone is answered only to a claim that arrives after its own withdrawal. There is nothing to replay.
     status: status === 'TOMBSTONE' ? 'FAILED' : status,
     leaseRemainingMs: status === 'IN_PROGRESS' ? kept.leaseEndsAtMs - judgedMs : 0,
     format: 'twiceshy',

@@ -15,33 +15,33 @@ import {
   type Replacement,
   type Settlement,
 } from '../../core/store.js';
-import { granted, lineage, recordOf as described, rewritten, withdrawn, type Kept } from './kept.js';
+import { granted, lineage, toStoredRecord as described, rewritten, withdrawn, type Kept } from './kept.js';
 
 /**
- * What each step of the contract makes of a record, for stores that read, decide, and write only if nothing changed in
- * between: memory, DynamoDB and KeyValueStore. Pure: the moment is given, and whether the write may stand is the store's affair.
+ * What each method of the store contract does to a record, for stores that read, decide, and write only if nothing changed in
+ * between: memory, DynamoDB and KeyValueStore. Pure functions: the time is an argument, and the store makes the write atomic.
  */
 export interface Move<Answer> {
   readonly answer: Answer;
-  /** What stands there from now on; undefined leaves the record as it is. */
+  /** The record to write; undefined leaves the record as it is. */
   readonly write?: Kept | undefined;
 }
 
 export interface Moment {
-  /** What leases and retention are counted from. */
+  /** The start of new leases and retentions. */
   readonly nowMs: number;
-  /** What ends are judged by: `nowMs`, less the margin for other machines' clocks. */
+  /** The time by which ends are judged: `nowMs` less a margin for other machines' clocks. */
   readonly judgedMs: number;
-  /** G5: larger than `previous`, and than every fence given here before. */
+  /** The next fencing token (G5): larger than `previous`, and than every one that was returned here before. */
   nextFence(previous: number): number;
 }
 
-/** Who holds a record that a person forgot. */
+/** The owner token of a record that was forgotten. */
 export const NOBODY = '-'.repeat(16);
 
 /**
- * The record as far as it still counts.
- * @throws UsageError INVALID_KEY where another identity's record stands there (G10)
+ * The record, if it has not expired.
+ * @throws UsageError INVALID_KEY if the record belongs to another identity with the same address (G10)
  */
 export function present(kept: Kept | undefined, key: StoreKey, at: Moment): Kept | undefined {
   if (!kept || kept.expiresAtMs <= at.judgedMs) return undefined;
@@ -49,7 +49,7 @@ export function present(kept: Kept | undefined, key: StoreKey, at: Moment): Kept
   return kept;
 }
 
-export const recordOf = (kept: Kept, at: Moment): StoredRecord => described(kept, at.judgedMs);
+export const storedRecord = (kept: Kept, at: Moment): StoredRecord => described(kept, at.judgedMs);
 
 export function claim(
   found: Kept | undefined,
@@ -61,14 +61,14 @@ export function claim(
     return grant(extended(found, request, at));
   }
   if (found && !isOpenTo(found, request, at)) {
-    return { answer: { kind: 'existing', record: recordOf(found, at) } };
+    return { answer: { kind: 'existing', record: storedRecord(found, at) } };
   }
   const replaced = found?.status === 'TOMBSTONE' ? undefined : found;
   const lease = { ...request, fence: at.nextFence(found?.fence ?? 0), ...lineage(replaced, at.nowMs) };
   const made: Kept = {
     ...rewritten(key, lease),
     failures: found?.failures ?? 0,
-    // One level is enough to undo this claim; more would let a crash loop grow without end.
+    // One level is enough to undo this claim. With more, a crash loop would make the record grow without limit.
     prior: found && { ...found, prior: undefined },
   };
   return grant(extended(made, request, at));
@@ -114,13 +114,13 @@ export function settle(
   if (own && own.status !== 'IN_PROGRESS') return { answer: own.status !== 'TOMBSTONE' };
   if (found?.previousToken === lease.token) return { answer: found.previousEnd === 'settled' };
   if (!own && !mayWrite(found, lease, settlement.retentionMs, at)) return { answer: false };
-  // An attempt whose claim was never answered knows no fence: it takes its own record's.
+  // An attempt whose claim was never answered does not know its fence. It takes the fence of its own record.
   const before = own ?? { ...rewritten(key, lease), fence: lease.fence || at.nextFence(0) };
   const steps = settlement.final ? NO_STEPS : (own ?? lease).steps;
   return { answer: true, write: { ...before, ...settled(lease, settlement, at), steps } };
 }
 
-/** What a settling changes in a record, but for its steps. */
+/** The fields that settling changes in a record, without the steps. */
 export function settled(lease: Lease, settlement: Settlement, at: Moment) {
   const { status, final, failures, payload, retentionMs } = settlement;
   const isUnknown = status === 'IN_PROGRESS';
@@ -138,7 +138,7 @@ export function release(found: Kept | undefined, key: StoreKey, token: string, a
   if (undone || !found) {
     const prior = undone ? present(found.prior, key, at) : undefined;
     const mark = tombstone(key, token, found, at.nowMs + MARK_MS, at);
-    // The fence stays: the next attempt gets a higher one than the one that was undone, whatever the clock says (G5).
+    // Keeps the fence of the attempt that was undone, so that the next one gets a higher fence even if the clock stepped back (G5).
     const restored = prior && { ...withdrawn(prior, token), fence: found?.fence ?? prior.fence };
     return { answer: undone, write: restored ?? mark };
   }
@@ -156,7 +156,7 @@ export function override(
   const isRunning = found.status === 'IN_PROGRESS';
   const isForced = replacement.kind === 'forget' && replacement.force;
   if (isRunning && found.leaseEndsAtMs > at.judgedMs && !isForced) return { answer: 'live' };
-  // The attempt that is replaced becomes the previous one, so that its resent commands are still recognised.
+  // The attempt becomes the previous one, so that commands that it resends are still recognised.
   const previousEnd = isRunning ? ('abandoned' as const) : ('settled' as const);
   const replaced = { previousToken: found.token, previousEnd };
   if (replacement.kind === 'forget') {
@@ -172,14 +172,14 @@ export function override(
   return { answer: 'done', write: { ...found, ...outcome, ...times, ...replaced, ...cleared, notes } };
 }
 
-/** What a person's write finds in the place of a record that can't be read: something settled, of nobody. */
+/** Takes the place of a record that can't be read, so that `override` can replace it: settled, without an owner. */
 export function unreadable(key: StoreKey, at: Moment): Kept {
   const nobody = { token: NOBODY, fence: 0, fingerprint: undefined, onAbandoned: 'retry' as const };
   const made = rewritten(key, { ...nobody, ...lineage(undefined, at.nowMs) });
   return { ...made, status: 'FAILED', final: true, expiresAtMs: at.nowMs + TOMBSTONE_MS };
 }
 
-/** A claim wins over a tombstone, or the record it names, unless its own token was seen to end. */
+/** Whether a claim is granted: over a tombstone, or over the record that it names; but not if its own token has ended before. */
 function isOpenTo(found: Kept, { token, replacing }: ClaimRequest, at: Moment): boolean {
   if (found.token === token || found.previousToken === token) return false;
   if (found.status === 'TOMBSTONE') return true;
@@ -191,10 +191,10 @@ function ownRunning(found: Kept | undefined, lease: Lease): Kept | undefined {
   return found?.token === lease.token && found.status === 'IN_PROGRESS' ? found : undefined;
 }
 
-/** G3, for a record that is not the writer's own. */
+/** Whether an attempt may write over a record that is not its own (G3). */
 function mayWrite(found: Kept | undefined, lease: Lease, retentionMs: number, at: Moment): boolean {
   if (!found) return at.nowMs <= lease.leaseEndsAtMs + retentionMs;
-  // A takeover that was withdrawn has the higher fence, and nothing to write any more.
+  // A takeover that was withdrawn has a higher fence, but must not write any more.
   if (found.previousToken === lease.token) return false;
   return found.status !== 'TOMBSTONE' && !found.final && found.fence < lease.fence;
 }
@@ -208,7 +208,7 @@ function extended(kept: Kept, terms: { leaseMs: number; unsettledRetentionMs: nu
   return { ...kept, leaseEndsAtMs, expiresAtMs: leaseEndsAtMs + terms.unsettledRetentionMs };
 }
 
-/** What stays of a record that is gone: its fence, and the failures that derived keys are renewed by. */
+/** What remains of a removed record: a fence above its own, and the count of failures, which is a part of derived keys. */
 function tombstone(
   key: StoreKey,
   token: string,
@@ -227,14 +227,14 @@ function tombstone(
 let lastFence = 0;
 
 /**
- * @param marginMs how much longer than its end a lease of somebody else counts
- * @param floor the fence of what stands there, also when it no longer counts
+ * @param marginMs how much longer than its end another attempt's lease is respected
+ * @param floor the fence of the record in the store, even if it has expired
  */
 export function momentAt(nowMs: number, marginMs: number, floor = 0): Moment {
   return {
     nowMs,
     judgedMs: nowMs - marginMs,
-    // It counts within the process, since a clock in milliseconds is too coarse for a claim-release loop.
+    // Counted within the process, because a clock in milliseconds is too coarse for a loop of claims and releases.
     nextFence: (previous) => (lastFence = Math.max(previous + 1, floor + 1, lastFence + 1, nowMs * 1_000)),
   };
 }

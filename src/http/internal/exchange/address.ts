@@ -4,17 +4,21 @@ import { checkKey, hashKey } from '../../../keys/index.js';
 const MAX_NAME = 128;
 const DIGEST_LENGTH = 32;
 
-/** Which record: what stands beside the key, for `get`, `resolve` and `forget`. */
+/** What identifies a record besides the key, for `get`, `resolve` and `forget`. */
 export interface RecordPlace {
   name: string;
   scope?: string;
 }
 
 /**
- * Where the records of a route are, for `idempotency.get(key, recordPlace(...))`, `resolve` and `forget`.
- * @param request the method, the full route path as the framework knows it (`/shops/:id/orders`), what `scope`
- * answered for the caller (leave that out where scope is `'shared'`), the host where the option `host` is given, and as `tenant` the `scope` of the `idempotency` that
- * the adapter was given, if that has one
+ * The place of a route's records, for `get`, `resolve` and `forget`.
+ *
+ * @example
+ * const place = recordPlace({ method: 'POST', route: '/shops/:id/orders', scope: userId });
+ * await idempotency.forget(key, place);
+ * @param request `method`; `route`: the full route path as the framework has it; `scope`: what the option `scope` returned for
+ * the caller, left out if that is `'shared'`; `host`: if the option `host` is used; `tenant`: the `scope` of the adapter's
+ * `idempotency`, if it has one
  */
 export function recordPlace(request: {
   method: string;
@@ -26,8 +30,8 @@ export function recordPlace(request: {
   const name = recordName(request.method, request.route, request.host);
   const { scope, tenant } = request;
   if (scope === undefined) return tenant === undefined ? { name } : { name, scope: tenant };
-  // Hashed, since it may be an API key, and addresses are read by people and written to logs. Callers of two tenants are
-  // two, whatever they are called.
+  // Hashed, because it may be an API key, and addresses appear in logs. The hash includes the tenant, so two tenants' callers
+  // with the same name stay separate.
   const caller = String(scope);
   return {
     name,
@@ -35,9 +39,9 @@ export function recordPlace(request: {
   };
 }
 
-/** A name holds no colon and is short; two routes never have the same one. */
+/** The operation name of a route. Names are short and contain no colon; two routes never have the same name. */
 function recordName(method: string, route: string, host: string | undefined): string {
-  // No escaped part holds a "#": nothing that a route or a host may be called reads like both.
+  // "#" is escaped in each part, so it separates host and route without ambiguity.
   const at = host === undefined ? '' : `${escaped(host.toLowerCase())}#`;
   const name = `${escaped(method.toUpperCase())} ${at}${escaped(route)}`;
   if (name.length <= MAX_NAME) return name;
@@ -52,24 +56,24 @@ function escape(unit: string): string {
 }
 
 /**
- * What `scope(request)` answered, checked: undefined when there is no caller to be named.
- * @throws UsageError INVALID_OPTIONS for what names nobody, such as `user:undefined` or an object
+ * Checks what `scope(request)` returned. Undefined if it names no caller.
+ * @throws UsageError INVALID_OPTIONS for an unusable value, such as `user:undefined` or an object
  */
 export function checkScope(given: unknown): string | undefined {
   if (given === undefined || given === null || given === '') return undefined;
-  // Beyond the safe integers, two callers may have one number.
+  // Beyond the safe integers, two callers could get the same number.
   const text = typeof given === 'number' && Number.isSafeInteger(given) ? String(given) : given;
   if (typeof text !== 'string')
     throw new UsageError(
       'INVALID_OPTIONS',
-      `scope() answered a ${typeof given}: a string, or a safe integer, names the caller`,
+      `scope() returned a ${typeof given}: it must return a string or a safe integer that identifies the caller`,
     );
   try {
-    // The same care as for keys: a missing value turned into text would be shared by all who miss it.
+    // Checked like a key: callers with a missing value, turned into text, would share one scope.
     checkKey(text.slice(0, 512));
   } catch (cause) {
-    // Not shown: it may be an API key, or a part of one.
-    const message = 'scope() answered a text that names nobody: the cause says what is wrong with it';
+    // The text is not shown, because it may be an API key.
+    const message = 'scope() returned a text that does not identify a caller: the cause says why';
     throw new UsageError('INVALID_OPTIONS', message, { cause });
   }
   return text;

@@ -5,44 +5,44 @@ export interface SavedAnswer {
   readonly status: number;
   /** Lower-case names. */
   readonly headers: Readonly<Record<string, string | readonly string[]>>;
-  /** Text where the bytes are UTF-8, which is readable in the store; undefined when it was too large to keep. */
+  /** A text if the bytes are UTF-8, so that it is readable in the store. Undefined if the body was too large to keep. */
   readonly body: string | Uint8Array | undefined;
-  /** The Origin that the first request named, where the answer has CORS headers. */
+  /** The Origin of the first request, if the answer has CORS headers. */
   readonly origin?: string;
 }
 
-/** An answer that we write ourselves: a replay, or a problem. */
+/** An answer that is sent in place of the handler's: a replay or a problem. */
 export interface Answered extends SavedAnswer {
   readonly body: string | Uint8Array;
 }
 
-/** What the handler came to: its answer, what it broke off with, or that nobody can say. */
+/** How the handler ended: with an answer, with an error, or in a way that leaves the outcome unknown. */
 export type Handled =
   | {
       readonly answer: SavedAnswer;
-      /** What the framework made this answer of, where it tells. */
+      /** The error that the framework answered, if it is known. */
       readonly error?: unknown;
     }
   | { readonly error: unknown }
-  /** Whether there was an effect is not known. */
+  /** It is not known whether the work took effect. */
   | { readonly unclear: Error };
 
-/** Replayed unless told otherwise: what describes the body, what the client is to do next, and what it may do with it. */
+/** Replayed by default: headers that describe the body, say what the client should do next, or what it may do with the body. */
 const SAFE_HEADERS: readonly string[] = [
   ...['content-type', 'content-encoding', 'content-language', 'content-disposition', 'content-location'],
   ...['content-range', 'accept-ranges', 'content-digest', 'repr-digest', 'etag', 'last-modified', 'vary'],
   ...['link', 'location', 'refresh', 'retry-after', 'allow', 'preference-applied', 'deprecation', 'sunset'],
-  // A browser protects a replayed page as it does the first one.
+  // Security headers, so that a browser protects a replayed page like the first one.
   ...['content-security-policy', 'content-security-policy-report-only', 'x-content-type-options'],
   ...['x-frame-options', 'x-xss-protection', 'x-download-options', 'x-permitted-cross-domain-policies'],
   ...['referrer-policy', 'permissions-policy', 'strict-transport-security', 'origin-agent-cluster'],
   ...['cross-origin-opener-policy', 'cross-origin-embedder-policy', 'cross-origin-resource-policy'],
   ...['x-robots-tag', 'expires', 'pragma', 'no-vary-search'],
 ];
-/** What tells caches what they may keep: the standard one, those for one cache (RFC 9213), and what came before it. */
+/** Headers for caches: the standard one, those for a single cache (RFC 9213), and older proprietary ones. */
 const CACHE_CONTROL =
   /^(?:[a-z0-9-]+-)?cache-control$|^(?:surrogate-control|edge-control|x-accel-expires|cache-tag|surrogate-key)$/;
-/** Never replayed: they belong to one connection, one moment or one person, or are computed anew. */
+/** Never replayed: they belong to one connection, one moment or one person, or are computed again. */
 export const NEVER_REPLAYED: readonly string[] = [
   ...[
     'set-cookie',
@@ -64,10 +64,10 @@ export const NEVER_REPLAYED: readonly string[] = [
   ...['idempotency-key', 'idempotency-replayed', 'idempotent-replayed'],
 ];
 
-/** They are for one Origin. */
+/** CORS headers are valid for one Origin. */
 export const isCorsHeader = (name: string): boolean => name.startsWith('access-control-');
 
-/** Which headers are recorded. @param more lower-case names besides the safe ones */
+/** A function that says which headers are recorded. @param more lower-case names, besides the default ones */
 export function headerFilter(more: readonly string[]): (name: string) => boolean {
   const kept = new Set([...SAFE_HEADERS, ...more]);
   return (name) => kept.has(name) || isCorsHeader(name) || CACHE_CONTROL.test(name);
@@ -75,7 +75,7 @@ export function headerFilter(more: readonly string[]): (name: string) => boolean
 
 type HeaderValue = string | readonly string[];
 
-/** The headers that are recorded of all that an answer has. @param all lower-case names */
+/** The headers of an answer that are recorded. @param all lower-case names */
 export function savedHeaders(
   all: Iterable<readonly [string, number | HeaderValue | undefined]>,
   keeps: (name: string) => boolean,
@@ -91,8 +91,8 @@ export function savedHeaders(
 }
 
 /**
- * Shared caches do not keep an answer that sets a cookie. Without its cookie, they would keep the replay: so it says in
- * words that it is for one person.
+ * Adds `Cache-Control: private`. Shared caches do not store an answer that sets a cookie. A replay lacks the cookie, so without
+ * this they would store it.
  */
 function keptPrivate(headers: Readonly<Record<string, HeaderValue>>): Record<string, HeaderValue> {
   const others = Object.entries(headers).filter(
@@ -105,26 +105,26 @@ function keptPrivate(headers: Readonly<Record<string, HeaderValue>>): Record<str
   return { ...Object.fromEntries(others), 'cache-control': words };
 }
 
-/** Answers with these have no body, whatever the handler gave. */
+/** Answers with these statuses have no body, whatever the handler wrote. */
 export function isBodiless(status: number): boolean {
   return status === 204 || status === 205 || status === 304;
 }
 
-/** A person who resolves a key by hand may leave the headers out. */
+/** Whether a recorded value is an HTTP answer. The headers may be missing if the key was resolved by hand. */
 export function isSavedAnswer(value: unknown): value is Omit<SavedAnswer, 'headers'> & Partial<SavedAnswer> {
   return typeof value === 'object' && value !== null && 'status' in value && typeof value.status === 'number';
 }
 
 const TEXT = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/** A copy of a body, up to a limit; over it, nothing is kept. */
+/** A copy of a body up to a limit. If the body is longer, nothing is kept. */
 export class BodyCopy {
   #chunks: Uint8Array[] | undefined = [];
   #size = 0;
 
   constructor(private readonly maxBytes: number) {}
 
-  /** Whether all of it is here so far. */
+  /** Whether everything so far was copied. */
   get isWhole(): boolean {
     return this.#chunks !== undefined;
   }
@@ -133,7 +133,7 @@ export class BodyCopy {
     if (!this.#chunks) return;
     this.#size += bytes.length;
     if (this.#size > this.maxBytes) this.#chunks = undefined;
-    // Copied: whoever wrote it may use the buffer again.
+    // Copied, because the writer may reuse the buffer.
     else if (bytes.length > 0) this.#chunks.push(Uint8Array.from(bytes));
   }
 

@@ -1,10 +1,10 @@
-/** Also `authorize`, but not what has to do with authors. */
+/** Includes `authorize`, but not names about authors. */
 const NAMES = /auth(?!or(?!i[sz]))|passport|jwt|permission|guard|requireuser|requirelogin|requirerole/i;
 
 /**
- * Says that something with the name of an authorization stands behind us: a replay is answered without it, so that
- * whoever has lost a right meanwhile still reads the first answer. Names are all that can be seen.
- * @param functions what runs after us, in order
+ * Warns if a function whose name looks like authorization runs after the idempotency middleware. A replay is answered without
+ * it, so a caller who has lost a right meanwhile still gets the first answer. Only the names of functions can be checked.
+ * @param functions what runs after the middleware, in order
  */
 export function warnOfAuthorization(
   functions: readonly unknown[],
@@ -16,5 +16,5 @@ export function warnOfAuthorization(
     .map((each) => (typeof each === 'function' ? each.name : ''))
     .find((each) => NAMES.test(each));
   if (name === undefined) return;
-  warn(`${place}: ${name} stands behind the idempotency key, so a replay is answered without it; ${remedy}`);
+  warn(`${place}: ${name} runs after the idempotency check, so a replay is answered without it; ${remedy}`);
 }

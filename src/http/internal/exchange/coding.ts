@@ -1,10 +1,10 @@
 import type * as Zlib from 'node:zlib';
 import type { Answered } from './answer.js';
 
-// Only its type: who never meets a compressed answer need not have it.
+// Only the type: the module is loaded when a compressed answer has to be decoded.
 type Decoder = (zlib: typeof Zlib, bytes: Uint8Array) => Uint8Array;
 
-/** More than any answer that was kept is likely to hold: a bound for what a few bytes may be made into. */
+/** Larger than any recorded answer is likely to be. Protects against a small body that decompresses to a huge one. */
 const LIMIT = { maxOutputLength: 64 * 1024 * 1024 };
 const DECODERS: Readonly<Record<string, Decoder>> = {
   gzip: (zlib, bytes) => zlib.gunzipSync(bytes, LIMIT),
@@ -14,9 +14,9 @@ const DECODERS: Readonly<Record<string, Decoder>> = {
 };
 
 /**
- * The answer in a form that this client takes. A compressed body belongs to the exchange with the client that asked for
- * it; another one that refuses the coding gets the plain bytes. What can't be decoded here stays as it is.
- * @param acceptEncoding of this request
+ * The answer in a content coding that this client accepts. A recorded body may be compressed for the first client; a client that
+ * refuses that coding gets the plain bytes. A body that can't be decoded here is sent as it is.
+ * @param acceptEncoding the header of this request
  */
 export async function codedFor(answer: Answered, acceptEncoding: string | undefined): Promise<Answered> {
   const { headers, body } = answer;
@@ -30,7 +30,7 @@ export async function codedFor(answer: Answered, acceptEncoding: string | undefi
     const bytes = typeof body === 'string' ? new TextEncoder().encode(body) : body;
     const plain: Record<string, string | readonly string[]> = { ...headers };
     delete plain['content-encoding'];
-    // The bytes are others, so that these are not true of them.
+    // The digest and the strong ETag are wrong for the plain bytes.
     delete plain['content-digest'];
     const { etag } = plain;
     if (typeof etag === 'string' && !etag.startsWith('W/')) plain['etag'] = `W/${etag}`;
@@ -40,7 +40,7 @@ export async function codedFor(answer: Answered, acceptEncoding: string | undefi
   }
 }
 
-/** RFC 9110, 12.5.3: without the header, any coding is taken. */
+/** RFC 9110, 12.5.3: without the header, every coding is accepted. */
 function accepts(header: string | undefined, coding: string): boolean {
   if (header === undefined) return true;
   const names = coding === 'x-gzip' || coding === 'gzip' ? ['gzip', 'x-gzip'] : [coding];

@@ -1,4 +1,4 @@
-import type { Adapter } from '../../../idempotency/adapter.js';
+import type { Runtime } from '../../../idempotency/runtime.js';
 import type { Attempt } from '../../../core/attempt/attempt.js';
 import { messageOf, show } from '../../../core/check.js';
 import { isIdempotencyError, retryAfterOf, UsageError } from '../../../core/errors.js';
@@ -15,23 +15,23 @@ import { forOrigin, headersFor } from './origin.js';
 import { problemFacts, type ProblemCode, type ProblemDetails } from '../problem/problem.js';
 import { answerTo } from '../problem/problem-for.js';
 import { LEAST_RETRY_SECONDS, retryAfterSeconds } from './retry-after.js';
-import { outcomeOf } from './verdict.js';
+import { toOutcome } from './outcome.js';
 
-/** How a request is to be answered. */
+/** How to answer a request. */
 export type Reply =
-  /** The handler runs as if we were not there. */
+  /** Run the handler without protection. */
   | { readonly kind: 'pass' }
-  /** By the handler's own answer, which may be finished now. */
+  /** Let the handler's own answer end: its outcome is recorded. */
   | { readonly kind: 'own' }
   | { readonly kind: 'answer'; readonly answer: Answered }
-  /** By the framework's error handler. */
+  /** Pass the error to the framework's error handler. */
   | { readonly kind: 'throw'; readonly error: unknown }
   /** The client has left, and nothing was run for it. */
   | { readonly kind: 'left' };
 
 const PASS = { kind: 'pass' } as const;
 
-/** What was found for a request, before it is put into words for this client. */
+/** The result for a request, before it is adapted to this client. */
 type Found =
   | Exclude<Reply, { kind: 'answer' }>
   | { readonly kind: 'replay'; readonly answer: SavedAnswer & Answered; readonly key: string }
@@ -41,27 +41,29 @@ type Work = (attempt: Attempt) => Promise<Handled>;
 
 const KEY_HEADER = 'idempotency-key';
 
-/** What happens to one request. The state machine is the engine's; this puts its answers into HTTP. */
+/** Processes one request at a time: calls the engine, and turns its answer into HTTP. */
 export class Exchange<Req extends object> {
   #hasHinted = false;
 
   constructor(readonly settings: HttpSettings<Req>) {}
 
-  get #adapter(): Adapter {
-    return this.settings.adapter;
+  get #runtime(): Runtime {
+    return this.settings.runtime;
   }
 
+  /** Whether requests with this method are protected. To be checked before {@link answer} is called. */
   concerns(method: string): boolean {
     return this.settings.methods.has(method);
   }
 
   /**
+   * Answers a request whose method is protected.
    * @param work runs the handler, and never rejects
    * @throws UsageError INVALID_OPTIONS, or what a function in the options threw; never after `work` was called
    */
   async answer(request: Req, facts: Facts<Req>, work: Work): Promise<Reply> {
-    if (!this.concerns(facts.method) || isProtected(request, facts.comesOnce, this.settings)) return PASS;
-    const found = await this.#find(request, facts, work).catch((error: unknown) => this.#notServers(error));
+    if (isProtected(request, facts.comesOnce, this.settings)) return PASS;
+    const found = await this.#find(request, facts, work).catch((error: unknown) => this.#clientFault(error));
     if (found.kind !== 'replay' && found.kind !== 'problem') return found;
     const answer =
       found.kind === 'problem' ? this.#problem(found) : this.#replayed(found.answer, facts.header('origin'));
@@ -76,27 +78,27 @@ export class Exchange<Req extends object> {
   async #find(request: Req, facts: Facts<Req>, work: Work): Promise<Found> {
     const read = await readRequest(this.settings, facts);
     if (read === 'pass') {
-      this.#adapter.events.emit('bypass', { name: `${facts.method} ${facts.route}`, key: '' });
+      this.#runtime.events.emit('bypass', { name: `${facts.method} ${facts.route}`, key: '' });
       return PASS;
     }
     if (!('problem' in read)) return this.#run(request, facts, read, work);
-    if (read.problem === 'IDEMPOTENCY_SCOPE_MISSING') this.#hintAtCaller(facts);
+    if (read.problem === 'IDEMPOTENCY_SCOPE_MISSING') this.#warnOfScope(facts);
     return { kind: 'problem', code: read.problem, detail: read.detail, key: read.key };
   }
 
-  /** What a client alone can bring about is no error of the server. Whoever wrote the app is told of it once. */
-  #notServers(error: unknown): Found {
+  /** Turns an error that a client can cause into a 4xx. The app's developers get a warning once. */
+  #clientFault(error: unknown): Found {
     if (isIdempotencyError(error, 'PAYLOAD_TOO_LARGE')) return { kind: 'problem', code: error.code };
     if (!(error instanceof BodyRefused)) throw error;
-    this.#adapter.note(`${this.settings.where}: ${error.message}`);
+    this.#runtime.note(`${this.settings.where}: ${error.message}`);
     return { kind: 'problem', code: error.problem, detail: error.detail };
   }
 
-  /** The client is told what it must know; whoever wrote the app, once, what may be wrong with it. */
-  #hintAtCaller({ method, route, scopeHint }: Facts<Req>): void {
+  /** Warns the app's developers, once, that no caller was identified. The client gets a problem. */
+  #warnOfScope({ method, route, scopeHint }: Facts<Req>): void {
     if (scopeHint === undefined || this.#hasHinted) return;
     this.#hasHinted = true;
-    this.settings.warn(`scope() named no caller of ${method} ${route}: ${scopeHint}`);
+    this.settings.warn(`scope() returned no caller for ${method} ${route}: ${scopeHint}`);
   }
 
   async #run(
@@ -110,9 +112,9 @@ export class Exchange<Req extends object> {
     const origin = facts.header('origin');
     let hasStarted = false;
     const left = new AbortController();
-    // Once the handler runs, it runs to its end, and its answer is recorded for the retry.
+    // A client that leaves ends the waiting, but not a handler that runs: its answer is recorded for the retry.
     facts.onGone(() => hasStarted || left.abort());
-    const answer = await this.#adapter.answer<SavedAnswer>({
+    const answer = await this.#runtime.answer<SavedAnswer>({
       ...place,
       key,
       prefix: given.prefix,
@@ -121,7 +123,7 @@ export class Exchange<Req extends object> {
       onDuplicate: 'replay',
       onAbandoned: rule,
       signal: left.signal,
-      asked: { scope: caller, payloadBytes: bytesOf(facts) },
+      asked: { scope: caller, payloadBytes: announcedBytes(facts) },
       onStart: () => (hasStarted = true),
       work: async (attempt) => {
         const leave = enterProtection(request, { attempt, where, options: given });
@@ -130,14 +132,14 @@ export class Exchange<Req extends object> {
         leave();
         const kept =
           'answer' in handled ? { ...handled, answer: forOrigin(handled.answer, origin) } : handled;
-        return outcomeOf(kept, this.settings);
+        return toOutcome(kept, this.settings);
       },
       reconcile:
         typeof onAbandoned === 'function'
           ? async (attempt) => reconciled(await onAbandoned(attempt, ...facts.asked()))
           : undefined,
     });
-    // A lost lease ends otherwise: then another outcome than the handler's is recorded.
+    // After a lost lease the answer is of another kind, because another outcome than the handler's is recorded.
     if (answer.kind === 'ran' && answer.by === 'work') return { kind: 'own' };
     return this.#foundIn(answer, key);
   }
@@ -145,7 +147,7 @@ export class Exchange<Req extends object> {
   #foundIn(answer: Answer<SavedAnswer>, key: string): Found {
     switch (answer.kind) {
       case 'ran': {
-        // A reconcile function gave the outcome, and the handler did not run.
+        // The outcome is from a reconcile function; the handler did not run.
         const { outcome } = answer;
         return foundValue(outcome.kind === 'completed' ? outcome.value : outcome.error, 'COMPLETED', key);
       }
@@ -160,14 +162,14 @@ export class Exchange<Req extends object> {
 
   #foundRecord(record: StoredRecord, key: string): Found {
     try {
-      return foundValue(this.#adapter.decode(record), record.status, key);
+      return foundValue(this.#runtime.decode(record), record.status, key);
     } catch (error) {
       if (isIdempotencyError(error)) return { kind: 'problem', code: error.code, key };
       throw error;
     }
   }
 
-  /** When to come again. Nothing is read for it: a refusal costs the store no more than a replay does. */
+  /** When the client should retry. Reads nothing from the store, so that a refusal is as cheap as a replay. */
   #hintFor({ error, record }: Extract<Answer<never>, { kind: 'refused' }>): ProblemDetails {
     const { code } = error;
     if (code === 'LIMITED') return { retryAfterSeconds: Math.ceil(retryAfterOf(error) / 1_000) };
@@ -186,12 +188,12 @@ export class Exchange<Req extends object> {
     try {
       return answerTo(code, details, { profile, docs, problem });
     } catch (error) {
-      this.settings.warn(`problem("${code}") threw ${messageOf(error)}: its default is answered`, { error });
+      this.settings.warn(`problem("${code}") threw ${messageOf(error)}: the default form is sent`, { error });
       return answerTo(code, details, { profile, docs });
     }
   }
 
-  /** A function that fails here must not make an error of a replay. */
+  /** The headers of the option `headers`. If it throws, the answer is sent without them. */
   async #ownHeaders(facts: Facts<Req>): Promise<Record<string, string | readonly string[]>> {
     const { headers } = this.settings.given;
     try {
@@ -200,7 +202,7 @@ export class Exchange<Req extends object> {
         Object.entries(own).map(([name, value]) => [name.toLowerCase(), String(value)]),
       );
     } catch (error) {
-      this.settings.warn(`headers() threw ${messageOf(error)}: the answer goes without them`, { error });
+      this.settings.warn(`headers() threw ${messageOf(error)}: the answer is sent without them`, { error });
       return {};
     }
   }
@@ -215,7 +217,7 @@ function foundValue(value: unknown, status: string, key: string): Found {
     }
     return { kind: 'replay', answer: { ...value, headers, body }, key };
   }
-  // What the first handler threw, for those who waited on it.
+  // The first handler threw: those who waited for it get the same error.
   if (status !== 'COMPLETED' || value instanceof Error) return { kind: 'throw', error: value };
   return { kind: 'problem', code: 'CORRUPT_RECORD', key };
 }
@@ -225,7 +227,7 @@ function reconciled(found: ReconciledRequest): Outcome<SavedAnswer> | 'run' {
   if (typeof found?.status !== 'number') {
     throw new UsageError(
       'INVALID_OPTIONS',
-      `onAbandoned answered ${show(found)}: "run", or { status, headers, body }`,
+      `onAbandoned returned ${show(found)}: it must return "run" or { status, headers, body }`,
     );
   }
   const { status, headers = {}, body = '' } = found;
@@ -236,8 +238,8 @@ function reconciled(found: ReconciledRequest): Outcome<SavedAnswer> | 'run' {
   };
 }
 
-/** The size of the body as the request names it. */
-function bytesOf(facts: Pick<Facts<never>, 'header'>): number | undefined {
+/** The size of the body by the header Content-Length. */
+function announcedBytes(facts: Pick<Facts<never>, 'header'>): number | undefined {
   const bytes = Number(facts.header('content-length') ?? NaN);
   return Number.isSafeInteger(bytes) && bytes >= 0 ? bytes : undefined;
 }

@@ -1,29 +1,29 @@
-/** What the core asks of a request, whatever the framework. */
+/** A request, in the form that is the same for all frameworks. */
 export interface Facts<Req> {
   readonly method: string;
   readonly path: string;
   /** With its question mark; empty when there is none. */
   readonly query: string;
-  /** The full path of the route, as far as the framework tells it. */
+  /** The full path of the route, or the request's path if the framework does not know the route. */
   readonly route: string;
   readonly header: (name: string) => string | undefined;
-  /** The host that the client names. */
+  /** The host in the request. */
   readonly host: () => string | undefined;
-  /** What each function in the options is given: the request, or what it may read in its place, and what else the handler gets. */
+  /** The arguments of functions in the options: the request, or a copy that they may read, and the handler's other arguments. */
   readonly asked: () => readonly [request: Req, ...further: unknown[]];
   /** Whether the client is still sending what one of them reads. */
   readonly isReading: () => boolean;
   /**
-   * The body as far as it counts for "the same request": parsed JSON, text or bytes; undefined when there is none.
-   * @throws UsageError INVALID_OPTIONS when it can't be had, which is the app's fault
-   * @throws BodyRefused when that is the client's doing
+   * The body in the form that is compared: parsed JSON, text or bytes; undefined if there is none.
+   * @throws UsageError INVALID_OPTIONS if it can't be read because of a mistake in the app
+   * @throws BodyRefused if it can't be read because of what the client sent
    */
   readonly body: () => unknown;
-  /** Whether each request is an object of its own. */
+  /** Whether each request has its own object. */
   readonly comesOnce: boolean;
-  /** What the framework's users often get wrong where no caller is named. */
+  /** Advice for the case that no caller is known: a common mistake with this framework. */
   readonly scopeHint?: string | undefined;
-  /** Puts a header on the answer that the handler is about to give. */
+  /** Sets a header on the handler's answer. */
   readonly mark: (name: string, value: string) => void;
   /** Calls back when the client has left. */
   readonly onGone: (listener: () => void) => void;

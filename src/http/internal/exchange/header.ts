@@ -7,14 +7,14 @@ const NUMBER = String.raw`-?(?:\d{1,12}\.\d{1,3}|\d{1,15})`;
 const TOKEN = String.raw`[A-Za-z*][!#$%&'*+\-.^_\x60|~:/A-Za-z0-9]*`;
 const VALUE = String.raw`(?:${NUMBER}|"${CHARACTERS}"|${TOKEN}|:[A-Za-z0-9+/=]*:|\?[01])`;
 const PARAMETER = String.raw`; *[a-z*][a-z0-9_\-.*]*(?:=${VALUE})?`;
-/** An Item of RFC 8941 that is a String. Its parameters mean nothing here, but must be well-formed. */
+/** An RFC 8941 Item that is a String. Its parameters are ignored, but must be well-formed. */
 const STRING_ITEM = new RegExp(`^ *"(${CHARACTERS})"(?:${PARAMETER})* *$`);
-/** What clients send without quotes. Commas are left out: two headers were sent, and Node joined them. */
+/** A key without quotes. A comma is not allowed: it means that two headers were sent, which Node joins. */
 const BARE = /^[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]+$/;
 
 /**
- * The key in an `Idempotency-Key` header: a Structured Field string (RFC 8941), or the bare form. Both forms of one
- * text are one key.
+ * Reads the key from an `Idempotency-Key` header: a Structured Field string (RFC 8941), or the same text without quotes. Both
+ * forms are the same key.
  */
 export function parseKeyHeader(value: string, allowBare: boolean, maxLength = Infinity): ParsedKey {
   const quoted = STRING_ITEM.exec(value)?.[1];
@@ -26,13 +26,13 @@ export function parseKeyHeader(value: string, allowBare: boolean, maxLength = In
   return { fault: `it is not ${form}` };
 }
 
-/** A key, or what the client is told about it. */
+/** The key, or the fault to report to the client. */
 export function checkedKey(text: string, maxLength = Infinity): ParsedKey {
   if (text.length > maxLength) return { fault: `it is longer than ${maxLength} characters` };
   try {
     return { key: checkKey(text) };
   } catch (error) {
-    // Behind the semicolon stands what a programmer may do; this is for the client.
+    // Without the advice for programmers, which follows the semicolon: this text is for the client.
     return { fault: (error as Error).message.split(';')[0] ?? '' };
   }
 }

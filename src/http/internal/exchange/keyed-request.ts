@@ -7,15 +7,15 @@ import { checkedKey, parseKeyHeader, type ParsedKey } from './header.js';
 import type { HttpSettings } from '../options.js';
 import type { ProblemCode } from '../problem/problem.js';
 
-/** A request with a key: which operation it is. */
+/** What identifies the operation of a request with a key. */
 export interface Keyed {
   readonly key: string;
-  /** The caller as it was named, for `admit`. */
+  /** The caller as `scope` returned it, for `admit`. */
   readonly caller: string | undefined;
   readonly place: RecordPlace;
   readonly payload: unknown;
 }
-/** Why a request is not one. */
+/** Why a request can't be processed. */
 export interface Unkeyed {
   readonly problem: ProblemCode;
   readonly detail?: string;
@@ -23,7 +23,7 @@ export interface Unkeyed {
 }
 
 /**
- * Reads from a request which operation it is; `pass` where it is not to be protected.
+ * Reads what identifies the operation from a request; `pass` if the request is not to be protected.
  * @throws UsageError INVALID_OPTIONS, or what a function in the options threw
  */
 export async function readRequest<Req>(
@@ -32,15 +32,15 @@ export async function readRequest<Req>(
 ): Promise<Keyed | Unkeyed | 'pass'> {
   const { given } = settings;
   if (await isSkipped(settings, facts)) return 'pass';
-  const found = await keyOf(settings, facts);
+  const found = await readKey(settings, facts);
   if (!found) return given.required === false ? 'pass' : { problem: 'IDEMPOTENCY_KEY_MISSING' };
   if ('fault' in found) return { problem: 'IDEMPOTENCY_KEY_INVALID', detail: found.fault };
   const { key } = found;
   const located = await locate(settings, facts);
   if ('problem' in located) return { ...located, key };
-  const payload = await payloadOf(settings, facts);
+  const payload = await readPayload(settings, facts);
   if (payload !== undefined) return { key, payload, ...located };
-  const detail = 'The request lacks what a retry of it would be recognised by.';
+  const detail = 'The request lacks the content by which a retry would be recognised.';
   return { problem: 'IDEMPOTENCY_KEY_INVALID', detail, key };
 }
 
@@ -51,7 +51,7 @@ export const asked = <Req, Result>(
   facts: Facts<Req>,
 ): Promise<Awaited<Result>> => answerOf(`${option}()`, () => ask(...facts.asked()), facts.isReading);
 
-/** Whose key it is, of which route, and of which host. */
+/** The caller, and the place of the record: caller, route and host. */
 async function locate<Req>(
   settings: HttpSettings<Req>,
   facts: Facts<Req>,
@@ -59,24 +59,23 @@ async function locate<Req>(
   const { given } = settings;
   const scope = given.scope === 'shared' ? undefined : checkScope(await asked('scope', given.scope, facts));
   if (scope === undefined && given.scope !== 'shared') return { problem: 'IDEMPOTENCY_SCOPE_MISSING' };
-  const host = given.host ? await hostOf(given.host, facts) : undefined;
+  const host = given.host ? await requestHost(given.host, facts) : undefined;
   if (given.host && isNothing(host)) {
     return {
       problem: 'IDEMPOTENCY_KEY_INVALID',
       detail: 'The request does not say which host it is for.',
     };
   }
-  return { caller: scope, place: await placeOf(settings, facts, { scope, host }) };
+  return { caller: scope, place: await locateRecord(settings, facts, { scope, host }) };
 }
 
-/** Where the record of the request is. */
-async function placeOf<Req>(
-  { given, profile, adapter }: HttpSettings<Req>,
+async function locateRecord<Req>(
+  { given, profile, runtime }: HttpSettings<Req>,
   facts: Facts<Req>,
   { scope, host }: Record<'scope' | 'host', string | undefined>,
 ): Promise<RecordPlace> {
   const byDefault = profile.keysBelongToPath ? facts.path : facts.route;
-  const tenant = adapter.given.scope;
+  const tenant = runtime.given.scope;
   return recordPlace({
     method: facts.method,
     route: given.route ? await asked('route', given.route, facts) : byDefault,
@@ -86,21 +85,21 @@ async function placeOf<Req>(
   });
 }
 
-/** Only `true` and `false` mean something: a text such as `'false'`, from a header, would switch the protection off. */
+/** Accepts only `true` and `false`: a text such as `'false'` from a header would otherwise turn the protection off. */
 async function isSkipped<Req>({ given: { skip } }: HttpSettings<Req>, facts: Facts<Req>): Promise<boolean> {
   const said: unknown = skip ? await asked('skip', skip, facts) : false;
   if (typeof said === 'boolean') return said;
-  throw new UsageError('INVALID_OPTIONS', `skip() answered ${show(said)}: it answers true or false`);
+  throw new UsageError('INVALID_OPTIONS', `skip() returned ${show(said)}: it must return true or false`);
 }
 
-/** What `key` answers, or else what stands in the header. What the client sent is never an error of the server. */
-async function keyOf<Req>(settings: HttpSettings<Req>, facts: Facts<Req>): Promise<ParsedKey | undefined> {
+/** The key from the option `key`, or else from the header. A key that can't be used is the client's error, not the server's. */
+async function readKey<Req>(settings: HttpSettings<Req>, facts: Facts<Req>): Promise<ParsedKey | undefined> {
   const { given, header, profile } = settings;
-  const told: unknown = given.key ? await asked('key', given.key, facts) : undefined;
-  if (!isNothing(told)) {
-    const text = Number.isSafeInteger(told) ? String(told) : told;
+  const returned: unknown = given.key ? await asked('key', given.key, facts) : undefined;
+  if (!isNothing(returned)) {
+    const text = Number.isSafeInteger(returned) ? String(returned) : returned;
     const parsed =
-      typeof text === 'string' ? checkedKey(text, profile.maxKeyLength) : { fault: 'it is no text' };
+      typeof text === 'string' ? checkedKey(text, profile.maxKeyLength) : { fault: 'it is not a text' };
     return 'fault' in parsed ? { fault: `The key of the request cannot be used: ${parsed.fault}.` } : parsed;
   }
   const text = facts.header(header);
@@ -110,17 +109,17 @@ async function keyOf<Req>(settings: HttpSettings<Req>, facts: Facts<Req>): Promi
   return { fault: `The header ${given.header ?? 'Idempotency-Key'} cannot be read: ${parsed.fault}.` };
 }
 
-async function hostOf<Req>(
+async function requestHost<Req>(
   host: NonNullable<HttpSettings<Req>['given']['host']>,
   facts: Facts<Req>,
 ): Promise<string | undefined> {
   const named: unknown = typeof host === 'function' ? await asked('host', host, facts) : facts.host();
   if (isNothing(named) || typeof named === 'string') return (named as string | null | undefined) ?? undefined;
-  throw new UsageError('INVALID_OPTIONS', `host() answered ${show(named)}: a text names the host`);
+  throw new UsageError('INVALID_OPTIONS', `host() returned ${show(named)}: it must return the host as text`);
 }
 
-/** Undefined where `fingerprint` gave nothing: a client alone may bring that about, and must not switch the comparison off. */
-async function payloadOf<Req>(settings: HttpSettings<Req>, facts: Facts<Req>): Promise<unknown> {
+/** What to compare. Undefined if `fingerprint` returned nothing: a client may cause that, and must not turn the comparison off. */
+async function readPayload<Req>(settings: HttpSettings<Req>, facts: Facts<Req>): Promise<unknown> {
   const { fingerprint } = settings.given;
   if (fingerprint) {
     const chosen = await asked('fingerprint', fingerprint, facts);

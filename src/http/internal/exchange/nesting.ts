@@ -3,7 +3,7 @@ import type { Attempt } from '../../../core/attempt/attempt.js';
 import { UsageError } from '../../../core/errors.js';
 import { show } from '../../../core/check.js';
 
-/** What protects a request right now. */
+/** The protection that a request is currently under. */
 interface Protection {
   readonly attempt: Attempt;
   readonly where: string;
@@ -11,12 +11,12 @@ interface Protection {
   readonly options: object;
 }
 
-// One per process, also where the ESM and the CommonJS build are both loaded.
+// One for the process, even if the ESM and the CommonJS build are both loaded.
 const RUNNING = Symbol.for('twiceshy.requests.2');
 const holder = globalThis as { [RUNNING]?: WeakMap<object, Protection> };
 const running = (holder[RUNNING] ??= new WeakMap());
 
-/** Notes that the work for this request runs; what is returned says that it has ended. */
+/** Marks the request as protected while its work runs. Call the returned function when the work has ended. */
 export function enterProtection(request: object, protection: Protection): () => void {
   running.set(request, protection);
   return () => {
@@ -25,12 +25,11 @@ export function enterProtection(request: object, protection: Protection): () => 
 }
 
 /**
- * Whether the request is protected already, around us: an app and its router may both protect it, and the inner one
- * would wait for the outer one for ever. The same request object that comes again later, or from somewhere else, is
- * another request.
- * @param comesOnce whether an object stands for one request only, so that it is nested also where a middleware in between
- * has lost the async context
- * @throws UsageError INVALID_OPTIONS when the outer protection has other options, which the inner one's would not replace
+ * Whether an outer middleware protects this request already. An app and its router may both protect it; then the inner one would
+ * wait for the outer one for ever. The same request object counts as another request if it comes again later or from elsewhere.
+ * @param comesOnce whether each request has its own object. Then it is nested even if a middleware in between has lost the
+ * async context
+ * @throws UsageError INVALID_OPTIONS if the outer protection has other options, because the inner ones would be ignored
  */
 export function isProtected(
   request: object,
@@ -44,8 +43,8 @@ export function isProtected(
   const [name, theirs, ours] = differing;
   throw new UsageError(
     'INVALID_OPTIONS',
-    `a request is protected twice, with different options: around it by ${outer.where} (${name}: ${theirs}), ` +
-      `and inside of that by ${where} (${name}: ${theirs === ours ? 'another ' : ''}${ours}), whose options would mean nothing. Protect it once, or give both the same options`,
+    `a request is protected twice, with different options: by ${outer.where} (${name}: ${theirs}), ` +
+      `and inside of that by ${where} (${name}: ${theirs === ours ? 'another ' : ''}${ours}), whose options would be ignored. Protect it once, or give both the same options`,
   );
 }
 
@@ -58,7 +57,7 @@ function differingOption(theirs: object, ours: object): [string, string, string]
   return undefined;
 }
 
-/** Of an object its class, since it has no text of its own; and of a function nothing but that, since its text is long. */
+/** An object is named by its class, since it has no text of its own. The text of a function would be too long. */
 function inWords(value: unknown): string {
   if (typeof value === 'function') return 'a function';
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return show(value);
@@ -66,7 +65,7 @@ function inWords(value: unknown): string {
   return typeof constructor === 'function' ? constructor.name : 'an object';
 }
 
-/** Lists, of methods or headers, are the same when their members are. */
+/** Two lists (of methods or headers) are the same if their elements are. */
 function isSame(one: unknown, other: unknown): boolean {
   if (!Array.isArray(one) || !Array.isArray(other)) return Object.is(one, other);
   return one.length === other.length && one.every((each, at) => Object.is(each, other[at]));

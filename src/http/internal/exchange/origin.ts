@@ -1,12 +1,12 @@
 import { isCorsHeader, type SavedAnswer } from './answer.js';
 
-/** The answer with the Origin that it was given to, where that matters: its CORS headers are for this Origin alone. */
+/** The answer with the Origin of its request, if it has CORS headers, which are valid for that Origin only. */
 export function forOrigin(answer: SavedAnswer, origin: string | undefined): SavedAnswer {
   if (origin === undefined || !Object.keys(answer.headers).some(isCorsHeader)) return answer;
   return { ...answer, origin };
 }
 
-/** The recorded headers that a replay to this Origin may carry. */
+/** The recorded headers that a replay to this Origin may have. */
 export function headersFor(
   { headers, origin: first }: Pick<SavedAnswer, 'headers' | 'origin'>,
   origin: string | undefined,

@@ -1,14 +1,14 @@
 import { isLive, type StoredRecord } from '../../../core/record.js';
 
 export const LEAST_RETRY_SECONDS = 1;
-/** Nobody is asked to wait for longer, as long as somebody works. */
+/** The longest that a client is told to wait while the attempt is alive. */
 const LONGEST_RETRY_SECONDS = 30;
 
 /**
- * When the client is to ask again. Half of the time that the running attempt has taken already: a short one ends soon, and
- * a long one is not asked about every second. An owner renews its lease at a third of it. So one whose lease is half over
- * was silent for too long to be alive, and then the rest of the lease is what the client must wait for.
- * @param record the running attempt, as it was just seen
+ * The value of `Retry-After`: half of the time that the running attempt has taken so far, because a short one probably ends soon,
+ * and a long one need not be asked about every second. An owner renews its lease after a third of it. So if half of the lease has
+ * passed, the owner is probably dead, and the client must wait for the rest of the lease.
+ * @param record the running attempt, as it was just read
  */
 export function retryAfterSeconds(
   record: StoredRecord | undefined,
@@ -18,7 +18,7 @@ export function retryAfterSeconds(
   if (!record || !isLive(record)) return LEAST_RETRY_SECONDS;
   const { leaseRemainingMs, startedAtMs } = record;
   if (leaseRemainingMs < leaseMs / 2) return atLeastOne(leaseRemainingMs / 1_000);
-  // The start is on the store's clock. A hint may be wrong by the difference of two clocks.
+  // The start is by the store's clock, so the hint may be wrong by the difference of the clocks. That is acceptable.
   return Math.min(LONGEST_RETRY_SECONDS, atLeastOne((nowMs - startedAtMs) / 2_000));
 }
 

@@ -1,12 +1,12 @@
 import { BodyRefused } from '../problem/body-refused.js';
 import { isMultipart, unknownBody, unsupportedBody } from '../node/body.js';
 
-/** The ways to read a body, all of which give a promise. */
+/** The methods that read a body. All return promises. */
 const READERS = new Set<PropertyKey>(['arrayBuffer', 'blob', 'bytes', 'formData', 'json', 'text']);
 
 /**
- * The body of a request, for everybody but the handler: read from a copy, once, and no more of it than may be. The handler's
- * own request stays unread.
+ * The body of a request for everything except the handler. It is read once, from a clone, up to a limit, so that the handler's
+ * request stays unread.
  */
 export class FetchBody<Req extends Request> {
   #bytes: Promise<Uint8Array<ArrayBuffer>> | undefined;
@@ -23,10 +23,10 @@ export class FetchBody<Req extends Request> {
   }
 
   /**
-   * The body as far as it counts for "the same request": parsed where it is JSON, so that spaces and the order of members do
-   * not count; else its bytes.
-   * @throws UsageError INVALID_OPTIONS when it was read before
-   * @throws BodyRefused when it is multipart, or too long
+   * The body in the form that is compared: JSON is parsed, so that spaces and the order of members make no difference; any other
+   * type as bytes.
+   * @throws UsageError INVALID_OPTIONS if it was read before
+   * @throws BodyRefused if it is multipart, or too long
    */
   async compared(): Promise<unknown> {
     const { request } = this;
@@ -44,8 +44,8 @@ export class FetchBody<Req extends Request> {
   }
 
   /**
-   * The request as functions in the options are given it: the same in all but its body, which is a copy. It is no copy of the
-   * whole, since that would lack what frameworks add to a request, and would copy bodies that nobody reads.
+   * The request for functions in the options: the same request with a copy of the body. It is not a clone, because a clone would
+   * lack what frameworks add to a request, and would copy bodies that are never read.
    */
   copy(): Req {
     let isUsed = false;
@@ -59,14 +59,14 @@ export class FetchBody<Req extends Request> {
       get: (target, name) => {
         if (READERS.has(name)) return () => this.#asAsked(whole, name as 'text');
         if (name === 'bodyUsed') return isUsed;
-        if (name === 'body') return target.body && streamOf(whole);
+        if (name === 'body') return target.body && lazyStream(whole);
         const value: unknown = Reflect.get(target, name, target);
         return typeof value === 'function' ? (value.bind(target) as unknown) : value;
       },
     });
   }
 
-  /** A body that is not what its type says is the client's doing. */
+  /** Reads the body as requested. If it is not what its content type says, that is the client's error. */
   async #asAsked(whole: () => Promise<Response>, reader: 'text'): Promise<unknown> {
     const response = await whole();
     try {
@@ -98,7 +98,7 @@ export class FetchBody<Req extends Request> {
       chunks.push(value);
       size += value.length;
       if (size <= maxBytes) continue;
-      // Not awaited: a copy is over only when the other one is.
+      // Not awaited: the cancellation of a clone ends only when the original was read too.
       reader.cancel().catch(() => undefined);
       throw tooLong(maxBytes);
     }
@@ -122,7 +122,7 @@ function tooLong(maxBytes: number): BodyRefused {
   return new BodyRefused('PAYLOAD_TOO_LARGE', message, detail);
 }
 
-function streamOf(whole: () => Promise<Response>): ReadableStream<Uint8Array> {
+function lazyStream(whole: () => Promise<Response>): ReadableStream<Uint8Array> {
   return new ReadableStream<Uint8Array>(
     {
       async pull(controller) {

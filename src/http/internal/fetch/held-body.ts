@@ -2,12 +2,12 @@ import type { BodyCopy } from '../exchange/answer.js';
 
 type Chunk = Uint8Array<ArrayBuffer>;
 
-/** A body that passes through and is copied; its end waits, and where the client knows its length, its last byte. */
+/** A body that is passed through and copied. Its end is held back, and if the client knows the length, the last byte too. */
 export class HeldBody {
   readonly stream: ReadableStream<Chunk>;
-  /** Ends when all of it has been read that is of use; rejects with what the handler's stream broke with. */
+  /** Resolves when everything useful was read; rejects with the error of the handler's stream. */
   readonly read: Promise<void>;
-  /** A body that was text or bytes comes in one, and goes out in one, so that the server still knows its length. */
+  /** The number of chunks read. A body of text or bytes has one; it is passed on as one, so that the server knows its length. */
   chunks = 0;
   isBroken = false;
   #controller!: ReadableStreamDefaultController<Chunk>;
@@ -15,7 +15,7 @@ export class HeldBody {
   #hasLeft = false;
   #isCut = false;
   #size = 0;
-  /** The last byte that came, once the client may have all others. */
+  /** The last byte, held back when all others were passed on. */
   #last: Chunk | undefined;
 
   constructor(
@@ -27,7 +27,7 @@ export class HeldBody {
     this.stream = new ReadableStream<Chunk>({
       start: (controller) => void (this.#controller = controller),
       pull: () => this.#isWanted?.(),
-      // The handler goes on, and its answer is recorded for the retry.
+      // The client has left. The handler goes on, and its answer is recorded for the retry.
       cancel: () => this.#leave(),
     });
     this.mayEnd.catch((error: unknown) => {
@@ -35,7 +35,7 @@ export class HeldBody {
       this.#breakOff(error);
     });
     this.read = this.#pump();
-    // Whoever follows may look only later.
+    // Its user may look at it only later.
     this.read.catch(() => undefined);
   }
 
@@ -48,7 +48,7 @@ export class HeldBody {
         this.chunks++;
         this.copy.add(value);
         this.#pass(value);
-        // What is copied may be read ahead of the client; what is not is read as fast as it takes it.
+        // While the body is copied, it is read ahead of the client. Afterwards it is read at the client's speed.
         if (!this.copy.isWhole) await this.#untilWanted();
       }
     } catch (error) {
@@ -62,7 +62,7 @@ export class HeldBody {
     );
   }
 
-  /** Nobody hears what still comes, and nothing of it can be kept: the handler's stream is told to stop. */
+  /** Whether neither the client nor the record can get the rest. Then the handler's stream is cancelled. */
   #isUseless(): boolean {
     return this.#isCut || (this.#hasLeft && !this.copy.isWhole);
   }
@@ -73,7 +73,7 @@ export class HeldBody {
     this.#controller.close();
   }
 
-  /** The client hears no more of it. */
+  /** Ends the client's stream with an error. */
   #breakOff(error: unknown): void {
     if (!this.#hasLeft) this.#controller.error(error);
     this.#leave();
@@ -82,7 +82,7 @@ export class HeldBody {
   #leave(): void {
     this.#hasLeft = true;
     this.#isWanted?.();
-    // It may be waiting for a chunk that never comes.
+    // The reader may be waiting for a chunk that never comes.
     if (this.#isUseless()) void this.reader.cancel().catch(() => undefined);
   }
 
@@ -90,8 +90,8 @@ export class HeldBody {
     if (this.#hasLeft || bytes.length === 0) return;
     this.#size += bytes.length;
     if (!(this.#size >= this.contentLength)) return this.#controller.enqueue(bytes);
-    // With the last byte the client would have all of it. A body may also be longer than was said: then that byte was
-    // not the last one, and goes first.
+    // With the last byte the client would have the complete body. If the body is longer than announced, the byte that is held
+    // back was not the last one, and is passed on first.
     if (this.#last) this.#controller.enqueue(this.#last);
     if (bytes.length > 1) this.#controller.enqueue(bytes.subarray(0, -1));
     this.#last = bytes.slice(-1);

@@ -6,12 +6,13 @@ type Settings = Pick<HttpSettings<never>, 'keepsHeader' | 'maxBodyBytes'>;
 type Chunk = Uint8Array<ArrayBuffer>;
 
 /**
- * Follows a handler's Response. One whose body is there at once is kept until it is recorded. Any other passes through
- * as it comes, but for its end, which waits for {@link release}. The body is read on when the client has left.
+ * Records a handler's Response. A Response whose body is available at once is held back until it is recorded. Any other is
+ * passed through as it comes, except for its end, which waits for {@link release}. If the client leaves, the body is read to its
+ * end all the same.
  */
 export class FetchRecording {
   readonly ended: Promise<Handled>;
-  /** Given when the answer begins before it has ended. */
+  /** Resolves with an answer that is streamed, when it begins. */
   readonly streamed: Promise<Response>;
   readonly #copy: BodyCopy;
   #settle!: (handled: Handled) => void;
@@ -19,7 +20,7 @@ export class FetchRecording {
   #release!: () => void;
   #fail!: (error: unknown) => void;
   readonly #mayEnd: Promise<void>;
-  /** Of the answer that ended at once; what was thrown, where there is none. */
+  /** Returns the answer that ended at once, or throws what the handler threw. */
   #whole: (() => Response) | undefined;
 
   constructor(private readonly settings: Settings) {
@@ -29,7 +30,7 @@ export class FetchRecording {
       this.#release = resolve;
       this.#fail = reject;
     });
-    // Nobody may be waiting for it.
+    // Nothing may be waiting for it.
     this.#mayEnd.catch(() => undefined);
     this.#copy = new BodyCopy(settings.maxBodyBytes);
   }
@@ -45,20 +46,20 @@ export class FetchRecording {
     }
   }
 
-  /** The handler's own answer, or what it threw, when it ended at once; or lets the streamed one end. */
+  /** Lets the answer end. Returns an answer that ended at once, or throws what the handler threw. */
   release(): Response {
     this.#release();
     if (!this.#whole) throw new Error('the answer was streamed');
     return this.#whole();
   }
 
-  /** Another outcome is recorded: an answer that is on its way breaks. */
+  /** Breaks off an answer that is being streamed, because another outcome is recorded. */
   cut(): void {
     this.#fail(new Error('the lease was lost, and another answer is recorded'));
   }
 
   async #follow(response: Response): Promise<void> {
-    // First: some servers' Response is complete, with its default headers, only when its body is asked for.
+    // Read the body first: in some servers a Response gets its default headers only then.
     const source = response.body;
     const { status, headers } = response;
     const init = { status, statusText: response.statusText, headers };

@@ -3,8 +3,8 @@ import { validateHeaderName, validateHeaderValue, type ServerResponse } from 'no
 import { isBodiless, type Answered } from '../exchange/answer.js';
 
 /**
- * Throws for an answer that can't be written, before anything of it is: half an answer would otherwise stand in what
- * the error handler says.
+ * Throws for an answer that can't be written, before any part of it is written. Otherwise the error handler's answer would
+ * contain a part of it.
  */
 export function checkAnswer({ status, headers }: Answered): void {
   if (!Number.isInteger(status) || status < 200 || status > 999) {
@@ -16,15 +16,15 @@ export function checkAnswer({ status, headers }: Answered): void {
   }
 }
 
-/** Writes an answer of ours. */
+/** Writes a replay or a problem. */
 export function writeAnswer(res: ServerResponse, { status, headers, body }: Answered): void {
   res.statusCode = status;
-  // A length may be there already, of another body, from a handler that failed.
+  // A handler that failed may have set the length of another body.
   res.removeHeader('content-length');
   for (const [name, value] of Object.entries(headers)) res.setHeader(name, value);
   if (isBodiless(status)) return void res.end();
-  // Given as bytes, since Node writes the head in UTF-8 where a text follows. The head is written before the body, with the
-  // length as its last header, since Node breaks a `Content-Disposition` beyond ASCII that comes after the length.
+  // As bytes, because Node writes the head in UTF-8 if a string follows. The head is written first, with the length as its last
+  // header, because Node damages a `Content-Disposition` that is not ASCII if it comes after the length.
   const bytes = Buffer.from(body);
   res.setHeader('content-length', bytes.length);
   res.writeHead(status);

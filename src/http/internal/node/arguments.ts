@@ -3,7 +3,7 @@ import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 
 export type Callback = (error?: Error | null) => void;
 
-/** The arguments of `write` and `end`: (chunk?, encoding?, callback?), each of which may be left out. */
+/** The arguments of `write` and `end`: (chunk?, encoding?, callback?). Each may be left out. */
 export function readArguments(args: readonly unknown[]): {
   chunk: unknown;
   encoding: BufferEncoding | undefined;
@@ -14,7 +14,7 @@ export function readArguments(args: readonly unknown[]): {
   return { chunk, encoding: (encoding ?? undefined) as BufferEncoding | undefined, callback };
 }
 
-/** Undefined for what can't be written. */
+/** The bytes of a chunk; undefined if it is not a chunk that can be written. */
 export function toBytes(chunk: unknown, encoding: BufferEncoding | undefined): Buffer | undefined {
   if (typeof chunk === 'string') return Buffer.from(chunk, encoding);
   if (Buffer.isBuffer(chunk)) return chunk;
@@ -22,7 +22,7 @@ export function toBytes(chunk: unknown, encoding: BufferEncoding | undefined): B
   return undefined;
 }
 
-/** Headers as writeHead takes them, by lower-case name. */
+/** Headers in any form that writeHead accepts, by lower-case name. */
 export function namedHeaders(given: unknown): OutgoingHttpHeaders {
   if (given === undefined) return {};
   const pairs: [string, OutgoingHttpHeaders[string]][] = [];
@@ -50,13 +50,13 @@ export interface Originals {
   readonly destroy: (...args: unknown[]) => ServerResponse;
 }
 
-export function originalsOf(res: ServerResponse): Originals {
+export function originalMethods(res: ServerResponse): Originals {
   const { write, end, writeHead, destroy } = res as unknown as Originals;
   const bound = <R>(method: (...args: unknown[]) => R): ((...args: unknown[]) => R) => method.bind(res);
   return { write: bound(write), end: bound(end), writeHead: bound(writeHead), destroy: bound(destroy) };
 }
 
-/** Node would emit an error that nobody listens to, which ends the process. */
+/** Refuses a write after the end. Node would emit an error, which ends the process if nothing listens. */
 export function refuseLate(callback: Callback | undefined): false {
   if (callback) process.nextTick(callback, new Error('write after end'));
   return false;

@@ -3,13 +3,13 @@ import { UsageError } from '../../../core/errors.js';
 import { BodyRefused } from '../problem/body-refused.js';
 
 /**
- * The parsed body of a request of Node's HTTP server; undefined when it has none.
- * @throws UsageError INVALID_OPTIONS when there is JSON and nobody has parsed it: the app lacks a parser
- * @throws BodyRefused when it is of another type that nobody parses, since a client alone may send that
+ * The parsed body of a request of Node's HTTP server; undefined if it has none.
+ * @throws UsageError INVALID_OPTIONS for JSON that was not parsed, because the app lacks a parser
+ * @throws BodyRefused for another type that was not parsed: a client can send any type, so that is not an error of the server
  */
 export async function parsedBody(raw: IncomingMessage, body: unknown, remedy: string): Promise<unknown> {
   const isAnnounced = announcesBody(raw) && !((body ?? undefined) === undefined && (await endsAtOnce(raw)));
-  // Some parsers leave {} where there is no body, and for what they do not parse.
+  // Some parsers set {} if there is no body, or if they do not parse its type.
   const isNothing = body === undefined || body === null || isEmptyObject(body);
   if (!isAnnounced && isNothing) return undefined;
   if (isMultipart(raw.headers['content-type'])) throw unsupportedBody('is multipart');
@@ -22,8 +22,8 @@ export async function parsedBody(raw: IncomingMessage, body: unknown, remedy: st
 }
 
 /**
- * Whether a body is to come, by what the client said. That it did not say so means little: HTTP/2 needs no header for it,
- * and requests that are made in the process often have none. What was parsed counts all the same.
+ * Whether the headers announce a body. A body may come without that: HTTP/2 needs no header for it, and requests that are made
+ * inside the process often have none. A parsed body counts in any case.
  */
 function announcesBody(raw: IncomingMessage): boolean {
   const { headers } = raw;
@@ -65,7 +65,7 @@ export const unsupportedBody = (what: string): BodyRefused =>
   new BodyRefused('IDEMPOTENCY_BODY_UNSUPPORTED', aboutBody(what));
 
 const aboutBody = (what: string): string =>
-  `the request's body ${what}. A retry is told from another request by its body: give fingerprint(request) to say what counts instead`;
+  `the request's body ${what}. The body shows whether a request is a retry: give fingerprint(request) to compare something else instead`;
 
 function isEmptyObject(value: unknown): boolean {
   return typeof value === 'object' && value !== null && Object.keys(value).length === 0;

@@ -4,28 +4,28 @@ import type { Exchange } from '../exchange/exchange.js';
 import type { Facts } from '../exchange/facts.js';
 import { parsedBody } from './body.js';
 import { checkAnswer, writeAnswer } from './answer.js';
-import { toldError } from '../exchange/told-errors.js';
+import { notedError } from '../exchange/noted-errors.js';
 import { NodeRecording } from './recording.js';
 
-/** What an adapter for Node's HTTP server brings, beside the request. */
+/** What the adapter of a Node framework provides, besides the request. */
 export interface NodeExchange {
   readonly raw: IncomingMessage;
   readonly res: ServerResponse;
   /** The parsed body. */
   readonly body: unknown;
-  /** What to do about a body that nobody parsed. */
+  /** Advice for an error about a body that was not parsed. */
   readonly bodyRemedy: string;
-  /** The path as the client asked for it, with the query. */
+  /** The path that the client requested, with the query. */
   readonly url: string;
-  /** The route's pattern, mount point included, where the framework tells it. */
+  /** The route's pattern with its mount point, if the framework has one. */
   readonly route: string | undefined;
-  /** Starts the handler: as protected work, or without an attempt. */
+  /** Starts the handler, with an attempt if it is protected. */
   readonly next: (attempt?: Attempt) => void;
-  /** What to say where no caller is named. */
+  /** Advice for a warning about a request whose caller is not known. */
   readonly scopeHint?: string;
-  /** Hands an error to the framework. */
+  /** Passes an error to the framework. */
   readonly fail: (error: unknown) => void;
-  /** Takes the response from the framework, to be written by hand. */
+  /** Tells the framework that the response is written here. */
   readonly takeOver?: () => void;
 }
 
@@ -38,10 +38,10 @@ export async function serveNode<Req extends object>(
   const { res } = node;
   let recording: NodeRecording | undefined;
   try {
-    const reply = await exchange.answer(request, factsOf(request, node), (attempt) => {
+    const reply = await exchange.answer(request, requestFacts(request, node), (attempt) => {
       recording = new NodeRecording(res, attempt, exchange.settings);
       node.next(attempt);
-      return recording.ended.then((handled) => ({ ...toldError(res), ...handled }));
+      return recording.ended.then((handled) => ({ ...notedError(res), ...handled }));
     });
     if (recording)
       return reply.kind === 'own'
@@ -66,7 +66,7 @@ export async function serveNode<Req extends object>(
   }
 }
 
-function factsOf<Req>(
+function requestFacts<Req>(
   request: Req,
   { raw, res, body, bodyRemedy, url, route, scopeHint }: NodeExchange,
 ): Facts<Req> {
@@ -78,9 +78,9 @@ function factsOf<Req>(
     query: at < 0 ? '' : url.slice(at),
     route: route ?? path,
     header(name) {
-      return oneOf(raw.headers[name]);
+      return joined(raw.headers[name]);
     },
-    host: () => raw.headers.host ?? oneOf(raw.headers[':authority']),
+    host: () => raw.headers.host ?? joined(raw.headers[':authority']),
     asked: () => [request],
     isReading: () => false,
     mark: (name, value) => void res.setHeader(name, value),
@@ -94,5 +94,5 @@ function factsOf<Req>(
   };
 }
 
-const oneOf = (value: string | string[] | undefined): string | undefined =>
+const joined = (value: string | string[] | undefined): string | undefined =>
   Array.isArray(value) ? value.join(', ') : value;

@@ -1,25 +1,25 @@
 import { ServerResponse } from 'node:http';
 
 /**
- * The way from a response of Node's HTTP server to its connection. It lies below everything that hooks `write`, `end`
- * and `writeHead`, so that these run when the handler calls them, as they do without us, while the bytes wait.
+ * Controls when the bytes of a response of Node's HTTP server are sent. It works below `write`, `end` and `writeHead`, so that
+ * middlewares that hook these run when the handler calls them, as without protection, while the bytes are held back.
  */
 export interface Output {
-  /** Whether anything may have left for the client. */
+  /** Whether any bytes may have been sent to the client. */
   readonly hasLeft: boolean;
-  /** Whether the head is in UTF-8, and not in Latin-1: Node writes it so where a text follows. */
+  /** Whether the head is in UTF-8, and not in Latin-1: Node writes it so if a text follows. */
   readonly isHeadUtf8: boolean;
-  /** Sends the head alone, as it goes where this chunk follows: other bytes than those of the chunk are to follow it. */
+  /** Sends the head alone, in the encoding that it would have before this chunk. Other bytes may follow it. */
   sendHeadBefore(chunk: unknown, encoding: BufferEncoding | undefined): void;
-  /** From now on, nothing leaves. */
+  /** Holds back all bytes from now on. */
   hold(): void;
-  /** Ends the response by this call, so that nothing of its end leaves. */
+  /** Ends the response by this call, and holds back the bytes of its end. */
   end(call: () => unknown): void;
-  /** Sends what waits, and all that comes later at once. */
+  /** Sends the bytes that are held back. Later ones are sent at once. */
   release(): void;
 }
 
-export function outputOf(res: ServerResponse): Output {
+export function createOutput(res: ServerResponse): Output {
   if (res.req.httpVersionMajor !== 1) return new Http2Output(res);
   const end: unknown = Reflect.get(Object.getPrototypeOf(res) as object, 'end');
   const isNodes =
@@ -28,7 +28,7 @@ export function outputOf(res: ServerResponse): Output {
   return isNodes ? new Http1Output(res) : new OtherOutput(res);
 }
 
-/** Every byte of a response over HTTP/1, its head included, is given to `_send`, the one place below `write` and `end`. */
+/** Over HTTP/1, every byte of a response passes through `_send`, its head included: the only method below `write` and `end`. */
 interface Http1Response extends ServerResponse {
   _send(...args: unknown[]): boolean;
 }
@@ -51,7 +51,8 @@ class Http1Output implements Output {
         return this.#send(...args);
       }
       this.#held.push(args);
-      // Node takes a response for finished, and gives the connection to the next one, when it has nothing more to write.
+      // Node considers a response finished, and uses the connection for the next one, when it has nothing more to write. So this
+      // says that there is something.
       Object.defineProperty(res, 'writableLength', { value: 1, configurable: true });
       return true;
     };
@@ -84,7 +85,7 @@ class Http1Output implements Output {
     if (held.length === 0) return;
     this.hasLeft = true;
     Reflect.deleteProperty(this.#res, 'writableLength');
-    // In one packet, as it is without us.
+    // In one packet, as without protection.
     const { socket } = this.#res;
     socket?.cork();
     for (const args of held) this.#send(...args);
@@ -95,7 +96,7 @@ class Http1Output implements Output {
 const isUtf8 = (chunk: unknown, encoding: unknown): boolean =>
   typeof chunk === 'string' && (encoding === 'utf8' || !encoding);
 
-/** A response that is sent in another way, as by `inject()` of Fastify and in other runtimes: its end itself waits. */
+/** For responses that are sent in another way, as with Fastify's `inject()` and in other runtimes: the call of `end` waits. */
 class OtherOutput implements Output {
   readonly hasLeft = true;
   readonly isHeadUtf8 = false;
@@ -108,7 +109,7 @@ class OtherOutput implements Output {
   }
 
   hold(): void {
-    // Nothing can be held but the end.
+    // Only the end can be held back.
   }
 
   end(call: () => unknown): void {
@@ -126,7 +127,7 @@ class OtherOutput implements Output {
   }
 }
 
-/** As far as Node's own HTTP/2 response uses it. */
+/** The methods of a stream that Node's HTTP/2 response uses. */
 interface Http2Stream {
   readonly destroyed: boolean;
   respond(...args: unknown[]): void;
@@ -148,12 +149,12 @@ class Http2Output implements Output {
     const end = stream.end.bind(stream);
     stream.respond = (...args) => {
       this.#pass(() => respond(...args));
-      // Else the head could be given a second time.
+      // Otherwise Node would allow a second head.
       if (this.#held) Object.defineProperty(stream, 'headersSent', { value: true, configurable: true });
     };
     stream.write = (...args) => {
       const isChunk = typeof args[0] === 'string' || args[0] instanceof Uint8Array;
-      // What is no chunk is refused to the caller, at once.
+      // Passed on at once if it is not a chunk, so that the caller gets the error.
       return isChunk ? this.#pass(() => write(...args)) !== false : write(...args);
     };
     stream.end = (...args) => {
@@ -179,7 +180,7 @@ class Http2Output implements Output {
     const held = this.#held ?? [];
     this.#held = undefined;
     Reflect.deleteProperty(this.#stream, 'headersSent');
-    // The client may have gone meanwhile.
+    // The client may have left meanwhile.
     for (const call of held) if (!this.#stream.destroyed) this.#pass(call);
   }
 

@@ -2,7 +2,7 @@ import { ServerResponse } from 'node:http';
 import { isInside } from '../../../idempotency/current-attempt.js';
 import type { Attempt } from '../../../core/attempt/attempt.js';
 
-/** What a timer or an error handler in front says when it has given up on the handler. */
+/** Whether a timeout or error middleware before the handler may have sent this status in place of the handler. */
 export function saysGivenUp(status: number): boolean {
   return status === 408 || status >= 500;
 }
@@ -15,12 +15,12 @@ const METHODS = [
 const PROPERTIES = ['statusCode', 'statusMessage', 'headersSent', 'writableEnded'];
 
 /**
- * An answer that somebody outside of the attempt gives while the handler works: a timer in front, say. It goes to the
- * client as it is. The handler meets a response on which nothing was sent, so that it can still answer: what it says is
- * recorded for the retry, and reaches nobody now.
+ * An answer that comes from outside of the attempt while the handler works, for example from a timeout middleware. It goes to
+ * the client unchanged. The handler sees a response on which nothing was sent, and can still answer: its answer is recorded for
+ * the retry, and is not sent now.
  *
- * Callers are told apart by their async context. Some callbacks lose it (those of connection pools, for example), so
- * whoever comes when the answer from outside has ended is taken for the handler as well.
+ * The async context shows who calls. Some callbacks lose it (those of connection pools, for example), so after the answer from
+ * outside has ended, every caller counts as the handler.
  */
 export class OutsideAnswer {
   #late: ServerResponse;
@@ -41,12 +41,12 @@ export class OutsideAnswer {
     return this.#late;
   }
 
-  /** Whether the caller is the handler, as far as one can tell. */
+  /** Whether the caller is probably the handler. */
   isHandler(): boolean {
     return isInside(this.attempt) || this.#hasEnded;
   }
 
-  /** What was said on it was not the handler's either. */
+  /** Starts a new late response, because what was written on it was not the handler's answer either. */
   forgetLate(): void {
     this.#late = new ServerResponse(this.res.req);
   }
@@ -71,9 +71,9 @@ export class OutsideAnswer {
 
   #shareProperty(name: string): void {
     const { res } = this;
-    const accessor = accessorOf(res, name);
+    const accessor = findAccessor(res, name);
     let value: unknown = accessor ? undefined : Reflect.get(res, name);
-    // A log that looks at it when the answer has been sent finds what the client got.
+    // After the answer was sent, only the handler sees the late response: an access log gets what the client got.
     const isLate = () => isInside(this.attempt) || this.#isFinished;
     Object.defineProperty(res, name, {
       configurable: true,
@@ -90,7 +90,7 @@ export class OutsideAnswer {
   }
 }
 
-function accessorOf(target: object, name: string): PropertyDescriptor | undefined {
+function findAccessor(target: object, name: string): PropertyDescriptor | undefined {
   for (let at: object | null = target; at; at = Object.getPrototypeOf(at) as object | null) {
     const found = Object.getOwnPropertyDescriptor(at, name);
     if (found) return found.get ? found : undefined;

@@ -6,7 +6,7 @@ import { BodyCopy, isBodiless, savedHeaders, type Answered, type Handled } from 
 import {
   asSent,
   namedHeaders,
-  originalsOf,
+  originalMethods,
   readArguments,
   refuseLate,
   toBytes,
@@ -14,7 +14,7 @@ import {
   type Originals,
 } from './arguments.js';
 import { writeAnswer } from './answer.js';
-import { outputOf, type Output } from './output.js';
+import { createOutput, type Output } from './output.js';
 import { OutsideAnswer, saysGivenUp } from './outside.js';
 import { watchSocket } from './socket.js';
 import type { HttpSettings } from '../options.js';
@@ -24,17 +24,17 @@ type Settings = Pick<HttpSettings<never>, 'keepsHeader' | 'maxBodyBytes' | 'late
 interface Head {
   readonly status: number;
   readonly headers: Readonly<Record<string, string | readonly string[]>>;
-  /** Of the body, where the client knows it beforehand. */
+  /** The length of the body, if the client is told it in advance. */
   readonly length: number | undefined;
 }
 
 /**
- * Follows the handler's answer on a response of Node's HTTP server. Every call of the handler is passed on as it is, at
- * once, so that the answer is what it is without us, also for middlewares before and behind us that hook the response.
- * Only the last bytes wait on their way to the connection, until {@link release}: so the client never has a whole answer
- * that is not recorded.
+ * Records the handler's answer on a response of Node's HTTP server. Every call of the handler is passed on unchanged and at
+ * once, so that the answer is the same as without protection, also for middlewares that hook the response. Only the last bytes
+ * are held back, until {@link release}: so the client never has a complete answer that is not recorded.
  *
- * What middlewares around us add (compression, sessions) comes after us and is not recorded; they add it to a replay too.
+ * Outer middlewares (compression, sessions) change the answer after this point. Their changes are not recorded; they make them
+ * to a replay too.
  */
 export class NodeRecording {
   readonly ended: Promise<Handled>;
@@ -46,15 +46,15 @@ export class NodeRecording {
   #written = 0;
   #hasEnded = false;
   #isClosed = false;
-  /** Whether all that comes goes on unseen: the outcome is known. */
+  /** Whether calls are passed on without being recorded, because the outcome is known. */
   #isOpen = false;
-  /** Whether the client gets another answer than this one. */
+  /** Whether the client gets another answer instead of this one. */
   #isCut = false;
   #outside: OutsideAnswer | undefined;
-  /** Whether the handler destroyed the connection after its end: what waits would have left before. */
+  /** Whether the handler destroyed the connection after it ended the answer: then what is held back is sent first. */
   #isToBeDestroyed = false;
   #unwatch!: () => void;
-  /** Inside of `end`: whether it called `write` with its chunk, as it does over HTTP/2. */
+  /** While `end` runs: whether it called `write` with its chunk, as it does over HTTP/2. Undefined otherwise. */
   #wroteInEnd: boolean | undefined;
 
   constructor(
@@ -64,15 +64,15 @@ export class NodeRecording {
   ) {
     this.ended = new Promise((resolve) => (this.#settle = resolve));
     this.#copy = new BodyCopy(settings.maxBodyBytes);
-    this.#output = outputOf(res);
-    this.#original = originalsOf(res);
+    this.#output = createOutput(res);
+    this.#original = originalMethods(res);
     res.write = (...args: unknown[]) => this.#onWrite(args);
     res.end = (...args: unknown[]) => this.#onEnd(args);
     res.writeHead = (...args: unknown[]) => this.#onWriteHead(args);
     this.#watchForBreaks();
   }
 
-  /** Lets the answer end: it is recorded, or the store has had its deadline. */
+  /** Lets the answer end, after it was recorded or the store's deadline has passed. */
   release(): void {
     this.#isOpen = true;
     this.#unwatch();
@@ -81,14 +81,14 @@ export class NodeRecording {
   }
 
   /**
-   * Answers the client in the handler's place, whose lease was lost: another outcome is recorded. The handler goes on,
-   * into a response that leads nowhere. If something has left already, the connection breaks: the retry gets it right.
+   * Sends another answer, because the handler's attempt lost its lease and another outcome is recorded. The handler continues
+   * on a response that is not sent. If some bytes were sent already, the connection is closed, so that the client retries.
    */
   replaceBy(answer: Answered | undefined): void {
     const { res } = this;
     const { socket } = res;
     this.#unwatch();
-    // The client has an answer already, and may use the connection for its next request.
+    // The client already has an answer from outside of the handler, and may use the connection for its next request.
     if (this.#outside) return;
     this.#isCut = true;
     if (!answer || this.#output.hasLeft || !socket || res.req.httpVersionMajor !== 1)
@@ -112,13 +112,13 @@ export class NodeRecording {
     try {
       if (this.#outside) this.#outside.late.writeHead(...(args as [number]));
       else {
-        // A head without a body is the whole answer.
+        // Without a body, the head is the complete answer.
         if (this.#head?.length === 0) this.#output.hold();
         this.#original.writeHead(...args);
       }
       return this.res;
     } catch (error) {
-      // A value that HTTP can't carry, say: the handler is told, and what answers now is another one.
+      // For example a header value that HTTP does not allow. The handler gets the error, and another answer follows.
       if (!hadHead) this.#head = undefined;
       if (!this.#hasEnded) this.#output.release();
       throw error;
@@ -129,7 +129,7 @@ export class NodeRecording {
     const { res } = this;
     const { chunk, encoding, callback } = readArguments(args);
     const bytes = toBytes(chunk, encoding);
-    // What can't be written is not for us to judge: it throws, as it does without us.
+    // For a chunk that can't be written, the original throws, as it does without protection.
     if (!bytes || this.#isOpen) return this.#original.write(...args);
     if (this.#hasEnded) return refuseLate(callback);
     if (this.#isFromOutside(res.statusCode)) return this.#original.write(...args);
@@ -139,7 +139,7 @@ export class NodeRecording {
       if (callback) process.nextTick(callback);
       return true;
     }
-    // Whether the client will know the length has to be known before.
+    // The head is needed first: it says whether the client knows the length.
     if (!this.#head && res.hasHeader('content-length')) res.writeHead(res.statusCode);
     this.#written += bytes.length;
     const isLastHere = this.#isLastByteHere(bytes);
@@ -156,19 +156,19 @@ export class NodeRecording {
     );
   }
 
-  /** The client knows the length: with the last byte it would have all of it. */
+  /** Holds the last byte back: the client knows the length, so with the last byte the answer would be complete. */
   #writeButLast(bytes: Buffer, callback: unknown): boolean {
     if (bytes.length > 1) this.#original.write(bytes.subarray(0, -1));
     this.#output.hold();
     return this.#original.write(bytes.subarray(-1), callback);
   }
 
-  /** Nobody hears it now, but the retry will. */
+  /** Copies what the client no longer receives: a retry gets it. */
   #copyUnheard(bytes: Buffer): void {
     this.#outside?.late.flushHeaders();
     this.#takeHead([]);
     this.#copy.add(bytes);
-    // What comes can neither be heard nor kept any more: no work is done for it.
+    // Neither the client nor a retry can get the rest, so the answer counts as ended.
     if (!this.#copy.isWhole) this.#answered();
   }
 
@@ -193,11 +193,11 @@ export class NodeRecording {
     const isCopied = this.#wroteInEnd as boolean;
     this.#wroteInEnd = undefined;
     if (fault && !res.writableEnded) {
-      // Not an end: the handler is told, and may try again.
+      // The response was not ended: the handler gets the error, and may try again.
       this.#output.release();
       throw fault.error;
     }
-    // No head was written where the client has left.
+    // If the client has left, no head was written yet.
     this.#takeHead([]);
     if (bytes && !isCopied) this.#copy.add(bytes);
     this.#hasEnded = true;
@@ -229,8 +229,8 @@ export class NodeRecording {
   }
 
   /**
-   * Whether this call belongs to an answer that somebody else gives while the handler works. Only one that says so by
-   * its status is not taken for the handler's, since callbacks of the handler may have lost their async context.
+   * Whether this call belongs to an answer from outside of the handler, for example from a timeout middleware. Callbacks of the
+   * handler may have lost their async context, so a call without it counts as the handler's, unless its status is 408 or 5xx.
    */
   #isFromOutside(status: number): boolean {
     if (this.#outside) return !this.#outside.isHandler();
@@ -244,12 +244,12 @@ export class NodeRecording {
 
   #giveUp(status: number): void {
     const error = new Error(
-      `the client was answered with ${status} from outside of the handler, which has not answered since`,
+      `the client was answered with ${status} from outside of the handler, and the handler did not answer in time`,
     );
     this.#end({ unclear: error });
   }
 
-  /** Status and headers as the handler leaves them, before those around us change them. */
+  /** Records status and headers as the handler set them, before outer middlewares change them. */
   #takeHead(args: unknown[]): void {
     if (this.#head) return;
     const from = this.#outside ? this.#outside.late : this.res;
@@ -272,7 +272,7 @@ export class NodeRecording {
     else this.#end({ answer: { status, headers, body } });
   }
 
-  /** The outcome is known, and is not the end of the answer: from now on, nothing is followed. */
+  /** Settles with an outcome other than the answer's end. From now on nothing is recorded. */
   #end(handled: Handled): void {
     if (this.#hasEnded || this.#isOpen) return;
     this.#isOpen = true;
@@ -280,8 +280,8 @@ export class NodeRecording {
   }
 
   /**
-   * A client that leaves is no break: the handler goes on. It is one when the handler itself destroys the connection,
-   * or answers by a pipe, which ends with the connection.
+   * If the client leaves, the handler goes on. The answer is broken off if the handler itself destroys the connection, or if it
+   * answers by a pipe, which ends with the connection.
    */
   #watchForBreaks(): void {
     const { res, attempt } = this;
@@ -293,13 +293,13 @@ export class NodeRecording {
     };
     res.once('close', () => {
       this.#isClosed = true;
-      // Whoever waits for a client that has left goes on: its answer is recorded for the retry.
+      // A handler that waits for a client that has left can go on: its answer is recorded for the retry.
       res.emit('drain');
     });
     res.on('unpipe', () => this.#isClosed && this.#break());
   }
 
-  /** Whether the connection that the handler destroys stays until all is sent that would have left before. */
+  /** Called when the handler destroys the connection. Whether that must wait until the bytes that are held back were sent. */
   #isDestroyedLater(): boolean {
     this.#break();
     this.#isToBeDestroyed = this.#hasEnded && !this.#isOpen;

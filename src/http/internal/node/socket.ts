@@ -1,24 +1,24 @@
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
-/** Answers whether the connection is to stay a little longer: whoever is asked destroys it then. */
+/** Returns whether the connection must stay open for now. The listener then destroys it later. */
 type OnDestroy = () => boolean;
 const watchers = new WeakMap<Socket, Set<OnDestroy>>();
 
 /**
- * Calls `onDestroy` in the async context of whoever destroys the connection of the response by hand, so that the
- * handler can be told from a client that left, and from a server that shuts down. Returns what ends it.
+ * Calls `onDestroy` when code destroys the connection of the response, in the async context of that code. So a handler can be
+ * distinguished from a client that left and from a server that shuts down. Returns a function that stops watching.
  */
 export function watchSocket(res: ServerResponse, onDestroy: OnDestroy): () => void {
   const { socket } = res;
-  // HTTP/2 lets nobody touch its socket.
+  // The socket of HTTP/2 can't be accessed.
   if (!socket || res.req.httpVersionMajor !== 1) return () => undefined;
   const listeners = watchers.get(socket) ?? watch(socket);
   listeners.add(onDestroy);
   return () => void listeners.delete(onDestroy);
 }
 
-/** Once for a connection, which serves many requests. */
+/** Hooks a connection once, because it serves many requests. */
 function watch(socket: Socket): Set<OnDestroy> {
   const listeners = new Set<OnDestroy>();
   const destroy = socket.destroy.bind(socket);

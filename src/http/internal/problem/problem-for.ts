@@ -1,22 +1,22 @@
 import { isIdempotencyError } from '../../../core/errors.js';
 import type { Answered } from '../exchange/answer.js';
 import { problemFacts, type ProblemCode, type ProblemDetails, type ProblemFacts } from './problem.js';
-import { profileOf, type ProfileName } from './profile.js';
+import { findProfile, type ProfileName } from './profile.js';
 import { LEAST_RETRY_SECONDS } from '../exchange/retry-after.js';
 
-/** An answer to a problem in a form of your own. */
+/** A problem in your own format. */
 export interface ProblemAnswer {
   /** @default the problem's own */
   status?: number;
-  /** Over those that the problem has: its content type, `Cache-Control: no-store`, `Retry-After`. */
+  /** Added to, or replacing, the problem's headers: content type, `Cache-Control: no-store`, `Retry-After`. */
   headers?: Record<string, string>;
-  /** A text is sent as it is, with the content type that you give; anything else as JSON. */
+  /** A string is sent as it is, with the content type in your headers; anything else as JSON. */
   body: unknown;
 }
-/** Puts a problem into a form of your own; undefined leaves it as it is. */
+/** Formats a problem in your own way. Undefined keeps the default format. */
 export type ProblemForm = (code: ProblemCode, facts: ProblemFacts) => ProblemAnswer | undefined;
 
-/** How problems are answered. */
+/** How problems are formatted. */
 export interface ProblemOptions {
   /** @default problem+json (RFC 9457) with this library's codes */
   profile?: ProfileName | undefined;
@@ -25,10 +25,10 @@ export interface ProblemOptions {
   docs?: string | undefined;
 }
 
-/** A problem as it is answered. @throws what `problem` throws */
+/** The answer to a problem. @throws what `problem` throws */
 export function answerTo(code: ProblemCode, details: ProblemDetails, options: ProblemOptions): Answered {
   const facts = problemFacts(code, { docs: options.docs, ...details });
-  return withRetryAfter(shaped(facts, options.problem, profileOf(options.profile).form(facts)), facts);
+  return withRetryAfter(shaped(facts, options.problem, findProfile(options.profile).form(facts)), facts);
 }
 
 function shaped(facts: ProblemFacts, form: ProblemForm | undefined, byDefault: Answered): Answered {
@@ -52,8 +52,8 @@ function withRetryAfter(answer: Answered, { retryAfterSeconds }: ProblemFacts): 
 }
 
 /**
- * The answer to an error of this library, for handlers that call `run()` or `transaction()` themselves: its status, headers
- * and body, as the adapters would answer it; INVALID_KEY is 400, since such a key is the client's. Undefined for any other error, which is for your own error handler.
+ * The answer to an error of this library, for handlers that call `run()` or `transaction()` themselves: status, headers and body
+ * as the adapters send them. INVALID_KEY becomes 400, because the key comes from the client. Undefined for any other error.
  *
  * @example
  * const problem = problemFor(error);

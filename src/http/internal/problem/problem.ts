@@ -2,13 +2,13 @@ import type { ErrorCode } from '../../../core/errors.js';
 
 interface ProblemKind {
   readonly status: number;
-  /** The same request may do better later, under the same key. */
+  /** The same request may succeed later, under the same key. */
   readonly retryable?: true;
   readonly title: string;
   readonly detail: string;
 }
 
-/** Every problem, with its status. The codes are stable: clients tell problems apart by them. */
+/** Every problem, with its status. The codes are stable, because clients rely on them. */
 const PROBLEMS = {
   IDEMPOTENCY_KEY_MISSING: {
     status: 400,
@@ -30,23 +30,23 @@ const PROBLEMS = {
     status: 415,
     title: 'The type of the body is not supported',
     detail:
-      'A retry is told from another request by its body, and a body of this type is not read here. Nothing was processed.',
+      'The body shows whether a request is a retry, and a body of this type cannot be read here. Nothing was processed.',
   },
   IDEMPOTENCY_SCOPE_MISSING: {
     status: 403,
     title: 'The caller is not known',
-    detail: 'Idempotency keys belong to a caller, and this request does not say whose it is.',
+    detail: 'Idempotency keys belong to a caller, and this request does not identify its caller.',
   },
   PAYLOAD_TOO_LARGE: {
     status: 413,
     title: 'The request is too large to be compared',
     detail:
-      'The body holds too many values, or is nested too deep, to be told from that of another request. Nothing was processed.',
+      'The body holds too many values, or is nested too deep, to be compared with that of another request. Nothing was processed.',
   },
   KEY_REUSED: {
     status: 422,
     title: 'The idempotency key was used for another request',
-    detail: 'The first request under this key was another one: use a new key for a new operation.',
+    detail: 'The first request under this key was a different one: use a new key for a new operation.',
   },
   LIMITED: {
     status: 429,
@@ -69,7 +69,7 @@ const PROBLEMS = {
     status: 409,
     retryable: true,
     title: 'The first request is still being processed',
-    detail: 'A request under this key was waited for, and has not ended: retry later, under the same key.',
+    detail: 'The first request under this key has not ended yet: retry later, under the same key.',
   },
   IN_DOUBT: {
     status: 409,
@@ -110,7 +110,7 @@ const PROBLEMS = {
   INVALID_KEY: {
     status: 500,
     title: 'The idempotency key cannot be used here',
-    detail: 'This key stands for something else in the same store.',
+    detail: 'This key is used for something else in the same store.',
   },
   INVALID_OPTIONS: {
     status: 500,
@@ -121,12 +121,12 @@ const PROBLEMS = {
 export type ProblemCode = keyof typeof PROBLEMS;
 export const PROBLEM_CODES = Object.keys(PROBLEMS) as readonly ProblemCode[];
 
-/** Where each code is explained: a problem's link is this and `#CODE`. */
+/** The page that explains each code. A problem's link is this page and `#CODE`. */
 export const ERRORS_PAGE = 'https://github.com/twiceshy/twiceshy/blob/main/docs/errors.md';
 /** The `type` of a problem without a link. */
 const NO_LINK = 'about:blank';
 
-/** For a problem without a link: about:blank goes with the name of the status. */
+/** The titles of problems without a link: RFC 9457 wants the name of the status with about:blank. */
 const STATUS_NAMES: Readonly<Record<number, string>> = {
   400: 'Bad Request',
   403: 'Forbidden',
@@ -139,19 +139,19 @@ const STATUS_NAMES: Readonly<Record<number, string>> = {
   503: 'Service Unavailable',
 };
 
-/** What there is to say about a problem, before it is put into a body. */
+/** The facts of a problem, before they are formatted. */
 export interface ProblemFacts {
   readonly code: ProblemCode;
   readonly status: number;
   readonly title: string;
   readonly detail: string;
-  /** Leads to what the code means. */
+  /** The link to the explanation of the code. */
   readonly link: string;
-  /** Whether the same request may do better later, under the same key. */
+  /** Whether the same request may succeed later, under the same key. */
   readonly retryable: boolean;
-  /** When the client is to ask again; what `Retry-After` says. */
+  /** When the client should retry: the value of `Retry-After`. */
   readonly retryAfterSeconds?: number | undefined;
-  /** The key of the request, where it has a readable one. */
+  /** The key of the request, if it could be read. */
   readonly key?: string | undefined;
 }
 

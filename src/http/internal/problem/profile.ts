@@ -1,21 +1,21 @@
 import type { Answered } from '../exchange/answer.js';
 import type { ProblemCode, ProblemFacts } from './problem.js';
 
-/** How a published contract puts keys and problems into HTTP. docs/http.md names the sources. */
+/** How a published protocol represents keys and problems in HTTP. docs/http.md lists the sources. */
 export interface Profile {
-  /** Says that an answer is a replay. */
+  /** The header that marks a replay. */
   readonly replayedHeader: string;
-  /** Whether every answer to a request with a key names that key. */
+  /** Whether every answer to a request with a key contains that key. */
   readonly echoesKey: boolean;
-  /** Whether a key without quotes is taken, unless `bareKeys` says otherwise. */
+  /** Whether a key without quotes is accepted, unless the option `bareKeys` says otherwise. */
   readonly bareKeys: boolean;
   readonly maxKeyLength: number;
-  /** Whether keys belong to the path that was asked for, and not to the route's pattern. */
+  /** Whether keys belong to the requested path, and not to the route's pattern. */
   readonly keysBelongToPath: boolean;
   readonly form: (facts: ProblemFacts) => Answered;
 }
 
-/** As long as a key may be anywhere in this library. */
+/** The maximum length of keys in this library. */
 const MAX_KEY_LENGTH = 512;
 
 /** RFC 9457, with our codes. */
@@ -29,7 +29,7 @@ const PROBLEM_JSON: Profile = {
     json(status, { type: link, title, status, detail, code, retryable }, 'application/problem+json'),
 };
 
-/** What two profiles that Stripe wrote have in common. */
+/** What the two profiles that Stripe designed have in common. */
 const STRIPE_LIKE = {
   replayedHeader: 'idempotent-replayed',
   echoesKey: true,
@@ -44,7 +44,7 @@ interface Named {
 }
 
 const STRIPE_NAMES: Partial<Record<ProblemCode, Named>> = {
-  // Stripe gives this one no code: it is known by its type.
+  // Stripe has no code for this problem, only a type.
   KEY_REUSED: { status: 400, type: 'idempotency_error', code: undefined },
   CONCURRENT_REQUEST: { type: 'idempotency_error', code: 'idempotency_key_in_use' },
   IDEMPOTENCY_TIMEOUT: { type: 'idempotency_error', code: 'idempotency_key_in_use' },
@@ -57,7 +57,7 @@ const ACP_NAMES: Partial<Record<ProblemCode, Named>> = {
 };
 
 export const PROFILES = {
-  /** The draft takes keys in quotes only. */
+  /** The draft accepts only keys in quotes. */
   ietf: { ...PROBLEM_JSON, bareKeys: false },
   stripe: {
     ...STRIPE_LIKE,
@@ -84,9 +84,9 @@ export const PROFILES = {
 } as const satisfies Record<string, Profile>;
 export type ProfileName = keyof typeof PROFILES;
 
-export const profileOf = (name: ProfileName | undefined): Profile => (name ? PROFILES[name] : PROBLEM_JSON);
+export const findProfile = (name: ProfileName | undefined): Profile => (name ? PROFILES[name] : PROBLEM_JSON);
 
-/** What a contract calls a problem; what it has no word for has our own code, written as it writes codes. */
+/** The protocol's names for a problem. A problem without a name there gets our code, in lower case like theirs. */
 const named = (names: Partial<Record<ProblemCode, Named>>, { code }: ProblemFacts): Named =>
   names[code] ?? { code: code.toLowerCase() };
 

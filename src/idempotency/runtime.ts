@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { enterAttempt, holdsKey } from './current-attempt.js';
-import type { FaceOperation, IdempotencyOptions, IdempotencyRecord } from './api.js';
+import type { AdapterOperation, IdempotencyOptions, IdempotencyRecord } from './api.js';
 import { createCodec, DroppedMembers, type Codec } from '../codec/index.js';
 import { Admission, type Asked } from '../core/admission.js';
 import { Background } from '../core/background/background.js';
@@ -26,35 +26,38 @@ import {
   checkStoredKey,
   composeNamespace,
   derivedKey,
-  fingerprintOf,
+  fingerprintPayload,
   storedScope,
   storeKey,
 } from '../keys/index.js';
 import { onceEach, reportEvents, warnThrough } from './logging.js';
 import { encodeOutcome } from './outcomes.js';
 
-/** Which record, beside its key. What is undefined is what the instance has. */
+/** What identifies a record besides its key. An undefined part is taken from the instance. */
 export interface Place {
   readonly name: string;
   readonly scope?: string | undefined;
   readonly prefix?: string | undefined;
 }
 
-/** What the faces stand on: one engine on one store. Users get what is theirs of it, from `createIdempotency()`. */
-export class Adapter {
+/**
+ * What every adapter builds on: one engine on one store, with codec, events and options. Users get the public part of it, as an
+ * `Idempotency` from `createIdempotency()`.
+ */
+export class Runtime {
   readonly policy: RunPolicy;
   readonly codec: Codec;
   readonly events: Events;
   /** Whether a run without a scope is refused. */
   readonly requiresScope: boolean;
-  /** Warns of options, once for each message. */
+  /** Logs a warning about options, each message once. */
   readonly note: (message: string) => void;
   readonly #dropped = new DroppedMembers();
   readonly #engine: Engine;
 
   /**
-   * @param given what the instance was given, checked
-   * @param tally counts that several instances share; @default its own
+   * @param given the checked options of the instance
+   * @param tally counters that several instances share; @default its own
    */
   constructor(
     readonly given: IdempotencyOptions,
@@ -70,23 +73,23 @@ export class Adapter {
   }
 
   /**
-   * The neutral form of `run`, for faces: every end is a value, and records come undecoded.
+   * `run` in the form that adapters use: every end is returned as a value, and records are not decoded yet.
    * @throws UsageError INVALID_KEY, INVALID_OPTIONS
    */
-  answer<T>(operation: FaceOperation<T>): Promise<Answer<T>> {
+  answer<T>(operation: AdapterOperation<T>): Promise<Answer<T>> {
     const { name, payload, signal } = operation;
     for (const given of [operation.key, operation.scope, payload, signal]) ignoreRejection(given);
     const label = { name, key: checkKey(operation.key) };
     const place = this.place(label.key, operation);
     if (signal !== undefined) checkSignal(signal);
     if (holdsKey(this.given.store, place)) {
-      const why = 'the work that runs under this key runs the same key again; it would wait for itself';
+      const why = 'the work under this key called the same key again, and would wait for itself';
       const error = new UsageError('INVALID_KEY', `${name} "${label.key}": ${why}`);
       this.events.emitEnd(label, 'refused', 0, error.code);
       return Promise.resolve({ kind: 'refused', error });
     }
-    const fingerprint = payload === undefined ? undefined : fingerprintOf(payload);
-    // Field by field: spreading here would cost a duplicate a third of its time.
+    const fingerprint = payload === undefined ? undefined : fingerprintPayload(payload);
+    // Field by field: a spread here takes a third of the time of a duplicate.
     return this.#engine.run<T>({
       key: place,
       label,
@@ -104,30 +107,29 @@ export class Adapter {
   }
 
   /** What the engine can't know of a call: it has the scope as it is stored. */
-  #asked<T>({ asked, scope = this.given.scope, payload }: FaceOperation<T>): Asked {
-    return { payloadBytes: bytesOf(payload), ...asked, scope: asked?.scope ?? scope };
+  #asked<T>({ asked, scope = this.given.scope, payload }: AdapterOperation<T>): Asked {
+    return { payloadBytes: payloadBytes(payload), ...asked, scope: asked?.scope ?? scope };
   }
 
   /**
-   * The value of a recorded outcome, decoded anew for this caller.
-   * @throws OutcomeError RESULT_UNAVAILABLE when it was recorded without a value
+   * The value of a recorded outcome. Each caller gets a copy of its own.
+   * @throws OutcomeError RESULT_UNAVAILABLE if it was recorded without a value
    * @throws StoreError CORRUPT_RECORD
    */
   decode(record: StoredRecord): unknown {
     if (record.payload === undefined) {
-      const message = `the outcome (${record.status}) was recorded without its value: it was too large, could not be encoded, or was not redacted`;
+      const message = `the outcome (${record.status}) was recorded without its value: the value was too large, could not be encoded, or redact failed`;
       throw new OutcomeError('RESULT_UNAVAILABLE', message);
     }
     if (record.format === 'recipe') {
       const message =
-        'what stands under this key is JSON that twiceshy did not write, such as a result that a task middleware of the plain recipe kept; ' +
+        'under this key is JSON that twiceshy did not write, such as the result of a task that the plain recipe stored; ' +
         'only IdempotencyMiddleware reads such results. Look at it, then give the operation another name, or forget() the key';
       throw new StoreError('CORRUPT_RECORD', message);
     }
     return this.codec.decode(record.payload);
   }
 
-  /** The record of a key, or undefined. Counts no hit. */
   async get<T>(key: string, where: Place): Promise<IdempotencyRecord<T> | undefined> {
     const place = this.place(checkStoredKey(key), where);
     const read = () => this.given.store.read(place);
@@ -136,7 +138,7 @@ export class Adapter {
   }
 
   /**
-   * A person's write. `false` when there is no record.
+   * Resolves or forgets a key on a user's request. `false` if there is no record.
    * @throws DuplicateError CONCURRENT_REQUEST while an attempt runs
    */
   async override(key: string, where: Place, replacement: Replacement): Promise<boolean> {
@@ -144,7 +146,7 @@ export class Adapter {
     const command = () => this.given.store.override(place, replacement);
     const done = await callStore(`${replacement.kind} a record`, command, this.policy.storeTimeoutMs);
     if (done === 'live') {
-      const message = `"${key}" is running right now; wait for it, or forget it with { force: true }`;
+      const message = `an attempt of "${key}" is running; wait for it, or forget the key with { force: true }`;
       throw new DuplicateError('CONCURRENT_REQUEST', message);
     }
     if (done !== 'done') return false;
@@ -159,7 +161,7 @@ export class Adapter {
     clearTimeout(timer);
   }
 
-  /** The value of an answer, thrown or returned. */
+  /** Returns the value of an answer, or throws its error. */
   unwrap<T>(answer: Answer<T>): T {
     switch (answer.kind) {
       case 'ran':
@@ -177,7 +179,7 @@ export class Adapter {
     }
   }
 
-  /** Which record a (checked) key means. */
+  /** The record that a checked key refers to. */
   place(key: string, { name, scope = this.given.scope, prefix }: Place): StoreKey {
     checkScoped(name, this.requiresScope, scope);
     const namespace = composeNamespace({
@@ -188,7 +190,7 @@ export class Adapter {
     return storeKey(namespace, key);
   }
 
-  /** A record as people see it, its value decoded anew. */
+  /** A record as users see it, with a decoded value. */
   describe<T>(key: string, record: StoredRecord): IdempotencyRecord<T> {
     const { status, createdAtMs, expiresAtMs, hitCount, attempt, fence, payload, format } = record;
     const described = {
@@ -207,7 +209,7 @@ export class Adapter {
     return status === 'COMPLETED' ? { ...described, result: value as T } : { ...described, error: value };
   }
 
-  /** A value as it is recorded: redacted, and as text; or why it is recorded without its value. */
+  /** An outcome as text, redacted; or the reason why it must be recorded without its value. */
   encode(outcome: Outcome<unknown>, of: EncodedOf): ReturnType<EngineParts['encode']> {
     const dropped: string[] = [];
     const encoded = encodeOutcome(this.codec, outcome, of, (path) => dropped.push(path));
@@ -231,8 +233,8 @@ export class Adapter {
   }
 }
 
-/** The size of a payload, where it takes no work to know. */
-function bytesOf(payload: unknown): number | undefined {
+/** The size of a payload of text or bytes. Others would have to be encoded first. */
+function payloadBytes(payload: unknown): number | undefined {
   if (typeof payload === 'string') return Buffer.byteLength(payload);
   return payload instanceof Uint8Array ? payload.byteLength : undefined;
 }

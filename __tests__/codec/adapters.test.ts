@@ -1,4 +1,4 @@
-/** What of a secret is recorded, in every face: errors by the rule of the codec, and all values as `redact` has them. */
+/** What of a secret is recorded, in every adapter: errors by the rule of the codec, and all values as `redact` has them. */
 import { afterEach, describe, expect, test } from '@jest/globals';
 import express from 'express';
 import type { CodecOptions, Redact, RedactFacts } from '../../src/codec/index.js';
@@ -184,12 +184,12 @@ describe('errors at rest', () => {
     expect(duplicate).toMatchObject({ response: { headers: { authorization: 'SECRET' } } });
   });
 
-  test.each(HTTP)('%s: objects of what the handler threw are not recorded', async (face, call) => {
+  test.each(HTTP)('%s: objects of what the handler threw are not recorded', async (adapter, call) => {
     const { store, warnings } = await call(throwing);
     expect(store.texts.join()).toContain('declined');
     expect(store.texts.join()).not.toContain('SECRET');
     // Elsewhere the framework makes an answer of the error, which is recorded in its place.
-    if (face !== 'fetch') return;
+    if (adapter !== 'fetch') return;
     expect(store.texts.join()).toContain('lost_card');
     // The second request ran, since a thrown error is no outcome.
     expect(store.texts).toHaveLength(2);
@@ -334,15 +334,18 @@ describe('redact: what it returns is recorded, and nothing of the value itself',
     ['returns what can not be recorded', () => ({ f: () => 1 })],
   ];
   describe.each(USELESS)('one that %s', (_, redact) => {
-    test.each([...IN_PROCESS, ...HTTP])('%s: the run is recorded without its value', async (_face, call) => {
-      const { store, warnings, first, duplicate } = await call(secret, { redact });
-      expect(first).toEqual({ token: 'SECRET', id: 7 });
-      expect(store.texts).toEqual([undefined]);
-      expect(JSON.stringify(duplicate) ?? '').not.toContain('SECRET');
-      expect(duplicate).not.toBe('ran again');
-      expect(warnings).toEqual([expect.stringContaining('recorded without its value')]);
-      expect(warnings.join()).not.toContain('SECRET');
-    });
+    test.each([...IN_PROCESS, ...HTTP])(
+      '%s: the run is recorded without its value',
+      async (_adapter, call) => {
+        const { store, warnings, first, duplicate } = await call(secret, { redact });
+        expect(first).toEqual({ token: 'SECRET', id: 7 });
+        expect(store.texts).toEqual([undefined]);
+        expect(JSON.stringify(duplicate) ?? '').not.toContain('SECRET');
+        expect(duplicate).not.toBe('ran again');
+        expect(warnings).toEqual([expect.stringContaining('recorded without its value')]);
+        expect(warnings.join()).not.toContain('SECRET');
+      },
+    );
   });
 
   test('an error that it throws over is final all the same, without its value', async () => {

@@ -1,4 +1,4 @@
-/** Every face behind one call, so that one test can go through all of them. */
+/** Every adapter behind one call, so that one test can go through all of them. */
 import { createServer } from 'node:http';
 import express from 'express';
 import Fastify from 'fastify';
@@ -27,14 +27,14 @@ import { TASK_INHERITANCE } from '../../src/task/options.js';
 import { TRANSACTION_INHERITANCE, Transactions } from '../../src/transaction/transactions.js';
 import { optionTables } from './tables.js';
 
-/** One call of a face: whose options it has, and what it runs. */
+/** One call of an adapter: whose options it has, and what it runs. */
 export interface Call {
   readonly store: LeaseStore;
   /** Of the instance, the middleware, the plugin, or `transactions`. */
   readonly outer: object;
-  /** The face's own. */
+  /** The adapter's own. */
   readonly inner: object;
-  /** Whether the face stands on a store, and not on an instance, where it has the choice. */
+  /** Whether the adapter stands on a store, and not on an instance, where it has the choice. */
   readonly isAlone: boolean;
   readonly work: () => unknown;
   /** Of a request. */
@@ -43,7 +43,7 @@ export interface Call {
   readonly times: number;
 }
 type Table = Readonly<Record<string, Option>>;
-export interface Face {
+export interface Adapter {
   readonly own: Table;
   /** The options that it gets from further out, where there are any. */
   readonly outer?: Table;
@@ -55,7 +55,7 @@ export interface Face {
 }
 type Form = 'value' | 'function' | 'both';
 
-/** What was given, and what else the face needs. Not a copy: getters and Proxies must reach the face as they are. */
+/** What was given, and what else the adapter needs. Not a copy: getters and Proxies must reach the adapter as they are. */
 function over(needs: object, given: object): never {
   for (const [name, value] of Object.entries(needs)) {
     if (!(name in given) || (name in Object.prototype && !Object.hasOwn(given, name)))
@@ -65,7 +65,7 @@ function over(needs: object, given: object): never {
 }
 const silent = () => ({ logger: {} });
 const instance = ({ store, outer }: Call) => createIdempotency(over({ store, ...silent() }, outer));
-/** The store, or an instance on it, unless the face is given one of the two. */
+/** The store, or an instance on it, unless the adapter is given one of the two. */
 const engine = (call: Call): object => {
   if ('idempotency' in call.inner || (call.isAlone && 'store' in call.inner)) return {};
   return call.isAlone ? { store: call.store, ...silent() } : { idempotency: instance(call) };
@@ -298,7 +298,7 @@ const ALL_INHERITED = Object.fromEntries(
   Object.keys(optionTables['HTTP adapters']).map((name) => [name, 'inherited' as const]),
 );
 
-export const FACES: Readonly<Record<string, Face>> = {
+export const ADAPTERS: Readonly<Record<string, Adapter>> = {
   'run()': {
     own: optionTables['run()'],
     outer: optionTables['createIdempotency()'],
@@ -332,7 +332,7 @@ export const FACES: Readonly<Record<string, Face>> = {
   'a task': {
     own: optionTables['a task'],
     outer: optionTables.IdempotencyMiddleware,
-    inheritance: { ...TASK_INHERITANCE, ...OF_MIDDLEWARE, logger: 'kept' } as Face['inheritance'],
+    inheritance: { ...TASK_INHERITANCE, ...OF_MIDDLEWARE, logger: 'kept' } as Adapter['inheritance'],
     form: { key: 'both', scope: 'both', payload: 'function' },
     ask: askTask,
   },
@@ -356,6 +356,6 @@ export const FACES: Readonly<Record<string, Face>> = {
   },
 };
 
-export const isHttp = (face: Face): boolean => face.own === HTTP.own;
+export const isHttp = (adapter: Adapter): boolean => adapter.own === HTTP.own;
 /** A store of a call, where nothing else is said. */
 export const newStore = (): LeaseStore => new InMemoryStore();
