@@ -60,10 +60,10 @@ export interface FunctionOptions<T> extends Omit<CommonOptions, 'ttl' | 'concurr
   /**
    * A record answered this call: replayed, joined, or waited for. `record` is a copy of its own, and holds the error
    * where that is the answer. A call fires this or {@link onCacheMiss}, once. Nobody waits for what it returns; what it
-   * throws is logged.
+   * throws is logged. @default none
    */
   onCacheHit?: (key: string, record: CacheHit<NoInfer<T>>) => unknown;
-  /** This call runs the work itself, from now on. Nobody waits for what it returns; what it throws is logged. */
+  /** This call runs the work itself, from now on. Nobody waits for what it returns; what it throws is logged. @default none */
   onCacheMiss?: (key: string) => unknown;
 }
 

@@ -36,11 +36,12 @@ export interface RunOptions<T> extends CommonOptions, Namespaced {
   signal?: AbortSignal;
   /** Which failures are final. @default 'none' */
   remember?: Remember<unknown>;
-  /** @default 'retry' */
+  /** What is done after a crash, when nobody knows whether the effect happened. @default 'retry' */
   onAbandoned?: OnAbandoned<T>;
 }
 
 export interface IdempotencyOptions extends CommonOptions, Namespaced {
+  /** Where the records are: a `RedisStore`, for example. */
   store: LeaseStore;
   /** Whether a run without a `scope` is refused with INVALID_OPTIONS, in every face. @default false, or what the store says */
   requireScope?: boolean;

@@ -49,7 +49,7 @@ export type IdempotencyMiddlewareOptions = TaskDefaults &
   Pick<IdempotencyOptions, 'requireScope' | 'codec' | 'logger' | 'keysInLogs' | 'admit'> & {
     /** A URL, an ioredis client, or RedisStore's options. @default process.env.REDIS_URL || 'redis://localhost:6379' */
     redis?: RedisInput;
-    /** Any store, in the place of Redis. */
+    /** Any store, in the place of Redis. @default a RedisStore, as `redis` says */
     store?: LeaseStore;
     /** The framework's Result class, for duplicates. @default learnt from the framework's own Results */
     Result?: ResultClass;

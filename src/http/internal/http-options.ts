@@ -33,12 +33,12 @@ export interface RememberedAnswer {
 
 /** What an HTTP adapter takes, beside the options that mean the same in every face. */
 export interface HttpOptions<Req, Rest extends unknown[] = []> extends CommonOptions {
-  /** Where the records are; or give `idempotency`. */
+  /** Where the records are. @default none: give it, or `idempotency` */
   store?: LeaseStore;
   /**
    * What `createIdempotency` made: its store, its events, and its options as defaults. Its `scope` holds as well as the one
    * given here. Its `remember`, which is about failures, is refused, unless one is given here, which is about answers. Its
-   * `name` is not used: a record belongs to a route.
+   * `name` is not used: a record belongs to a route. @default none: give it, or `store`
    */
   idempotency?: Idempotency;
   /**
@@ -48,6 +48,16 @@ export interface HttpOptions<Req, Rest extends unknown[] = []> extends CommonOpt
    * and `'shared'` means shared by all callers of that tenant.
    */
   scope: 'shared' | OfRequest<Req, Rest, CallerName>;
+  /**
+   * What becomes of a duplicate while the first request runs: `reject` refuses it with 409 and `Retry-After`; `wait` holds its
+   * connection until there is an answer, `waitTimeout` at most. @default 'reject'
+   */
+  concurrent?: 'wait' | 'reject';
+  /**
+   * A larger answer, counted as it is recorded, with its headers, is kept without its value; a duplicate is told so with 409.
+   * @default what `maxBodyBytes` needs: twice as much and 64 KiB, and 1 MiB at least
+   */
+  maxResultBytes?: number;
   /** Whether a request without a key is refused with 400; else it runs unprotected. @default true */
   required?: boolean;
   /** GET, HEAD, OPTIONS and TRACE can't be among them. @default ['POST', 'PATCH'] */

@@ -44,11 +44,11 @@ type ReconcileFunction<R> = Extract<OnAbandoned<R>, (attempt: Attempt) => unknow
 
 /** What every consumer takes. `store` or `idempotency` must be given, and not both. */
 export interface ConsumerOptions<M, R> extends CommonOptions {
-  /** Where the records are. */
+  /** Where the records are. @default none: give it, or `idempotency` */
   store?: LeaseStore;
   /**
    * What `createIdempotency()` made, in the place of `store`. Its options hold, unless they are given here; but a consumer has
-   * a `name` of its own.
+   * a `name` of its own. @default none: give it, or `store`
    */
   idempotency?: Idempotency;
   /** The operation, or a function of the message: messages of two names never share a record. */
