@@ -3,32 +3,12 @@ import { enterAttempt, holdsKey } from '../idempotency/current-attempt.js';
 import type { IdempotencyOptions, RunOptions } from '../idempotency/api.js';
 import { RunningAttempt, type Attempt } from '../core/attempt/attempt.js';
 import { isIdempotencyError, StoreError, UsageError, type IdempotencyError } from '../core/errors.js';
-import {
-  BOOLEAN,
-  inherit,
-  OBJECT,
-  readOptions,
-  type InheritanceTable,
-  type OptionTable,
-} from '../core/check.js';
-import {
-  ADMIT,
-  checkWork,
-  COMMON_INHERITANCE,
-  COMMON_OPTIONS,
-  FIXED_SCOPE,
-  NAME,
-  ON_ABANDONED,
-  PAYLOAD,
-  PEPPER,
-  PREFIX,
-  REMEMBER,
-  requireName,
-  SIGNAL,
-} from '../core/options.js';
+import { inherit, readOptions, type InheritanceTable, type OptionTable } from '../core/check.js';
+import { checkWork, requireName } from '../core/options.js';
 import type { LeaseStore } from '../core/store.js';
 import { runWith } from '../idempotency/idempotency.js';
-import { droppedMembers, inLogs, KEYS_IN_LOGS, onceEach, warnThrough } from '../idempotency/logging.js';
+import { droppedMembers, inLogs, onceEach, warnThrough } from '../idempotency/logging.js';
+import { INSTANCE_OPTIONS, RUN_INHERITANCE, RUN_OPTIONS } from '../idempotency/options.js';
 import { checkKey } from '../keys/index.js';
 
 /** What a query came to. */
@@ -76,47 +56,15 @@ export interface TransactionalStore extends LeaseStore {
 /** The store bounds its own calls: no COMMIT is given up half-way. */
 const UNBOUNDED_MS = 3_600_000;
 
-const { onStoreError: _, storeTimeout: _2, ...COMMON } = COMMON_OPTIONS;
-const { onStoreError: _3, storeTimeout: _4, ...COMMON_INHERITED } = COMMON_INHERITANCE;
-const SHARED = {
-  ...COMMON,
-  prefix: PREFIX,
-  name: NAME,
-  scope: FIXED_SCOPE,
-  remember: REMEMBER,
-};
+// Each table is that of the neutral API, without what makes no sense here.
+const { onStoreError: _, storeTimeout: _2, ...RUN } = RUN_OPTIONS;
+const { onStoreError: _3, storeTimeout: _4, store: _5, ...INSTANCE } = INSTANCE_OPTIONS;
+const { onStoreError: _6, storeTimeout: _7, store: _8, ...INHERITED } = RUN_INHERITANCE;
 
-export const TRANSACTION_OPTIONS = {
-  ...SHARED,
-  payload: PAYLOAD,
-  signal: SIGNAL,
-  onAbandoned: ON_ABANDONED,
-} satisfies OptionTable<TransactionOptions<never>>;
-
-export const TRANSACTION_DEFAULTS = {
-  ...SHARED,
-  requireScope: BOOLEAN,
-  codec: OBJECT,
-  pepper: PEPPER,
-  logger: OBJECT,
-  admit: ADMIT,
-  keysInLogs: KEYS_IN_LOGS,
-} satisfies OptionTable<TransactionDefaults>;
-
+export const TRANSACTION_OPTIONS = RUN satisfies OptionTable<TransactionOptions<never>>;
+export const TRANSACTION_DEFAULTS = INSTANCE satisfies OptionTable<TransactionDefaults>;
 /** What becomes of the options that all transactions have in common. */
-export const TRANSACTION_INHERITANCE = {
-  ...COMMON_INHERITED,
-  prefix: 'inherited',
-  name: 'inherited',
-  scope: 'inherited',
-  remember: 'inherited',
-  requireScope: 'kept',
-  codec: 'kept',
-  pepper: 'kept',
-  logger: 'kept',
-  admit: 'kept',
-  keysInLogs: 'kept',
-} satisfies InheritanceTable<TransactionDefaults>;
+export const TRANSACTION_INHERITANCE = INHERITED satisfies InheritanceTable<TransactionDefaults>;
 
 /** The transactional mode: the engine, on a store whose records are visible once they are committed. */
 export class Transactions {
