@@ -12,6 +12,7 @@ import { importFault, RULES } from '../scripts/import-rules.js';
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const MAX_LINES = 250;
 const MAX_FILES = 16;
+const MAX_WORDS = 1_500;
 type Files = ReadonlyMap<string, string>;
 
 interface Import {
@@ -31,6 +32,12 @@ describe('architecture', () => {
   test('ARCHITECTURE.md says the same', () => {
     const papers = read('ARCHITECTURE.md');
     expect(RULES.map(({ may }) => may).filter((sentence) => !papers.includes(sentence))).toEqual([]);
+  });
+
+  test(`ARCHITECTURE.md has ${MAX_WORDS} words at most, and names every page of decisions`, () => {
+    const papers = read('ARCHITECTURE.md');
+    expect(papers.split(/\s+/).filter(Boolean).length).toBeLessThanOrEqual(MAX_WORDS);
+    expect(pagesOfDecisions().filter((path) => !papers.includes(`](${path})`))).toEqual([]);
   });
 
   test(`a folder in src holds ${MAX_FILES} files at most`, () => {
@@ -260,6 +267,11 @@ function pathOf([entry, file]: [string, string]): [string, string[]] {
 
 function parse(path: string, text: string): ts.SourceFile {
   return ts.createSourceFile(path, text, ts.ScriptTarget.ES2022, true);
+}
+
+function pagesOfDecisions(): string[] {
+  const paths = readdirSync(`${ROOT}src`, { recursive: true, encoding: 'utf8' });
+  return paths.filter((path) => path.endsWith('DECISIONS.md')).map((path) => `src/${path}`);
 }
 
 function read(path: string): string {

@@ -7,7 +7,7 @@ import { expect, test } from '@jest/globals';
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const top = await readdir(ROOT);
 const below = await Promise.all(
-  ['docs', 'examples'].map(async (folder) =>
+  ['docs', 'examples', 'src'].map(async (folder) =>
     (await readdir(join(ROOT, folder), { recursive: true })).map((name) => join(folder, name)),
   ),
 );
