@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { posix } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
@@ -38,6 +38,14 @@ describe('architecture', () => {
     const papers = read('ARCHITECTURE.md');
     expect(papers.split(/\s+/).filter(Boolean).length).toBeLessThanOrEqual(MAX_WORDS);
     expect(pagesOfDecisions().filter((path) => !papers.includes(`](${path})`))).toEqual([]);
+  });
+
+  test('CONTRIBUTING.md answers ten questions or more, each by a path that exists', () => {
+    const section = /## Where things are\n(.*?)\n## /s.exec(read('CONTRIBUTING.md'))?.[1] ?? '';
+    const answers = [...section.matchAll(/^\| .*\? \| (.*) \|$/gm)].map(([, answer = '']) => answer);
+    const paths = answers.map((answer) => /`([\w./-]+)`$/.exec(answer)?.[1] ?? `no path: ${answer}`);
+    expect(paths.length).toBeGreaterThanOrEqual(10);
+    expect(paths.filter((path) => !existsSync(`${ROOT}${path}`))).toEqual([]);
   });
 
   test(`a folder in src holds ${MAX_FILES} files at most`, () => {
