@@ -17,7 +17,7 @@ const config: Config = {
     // What takes long, or installs packages: `npm run test:more`.
     ...(isMore ? [] : ['<rootDir>/__tests__/more/']),
   ],
-  modulePathIgnorePatterns: ['<rootDir>/dist', '<rootDir>/__tests__/package/fixtures/'],
+  modulePathIgnorePatterns: ['<rootDir>/dist', '<rootDir>/.more', '<rootDir>/__tests__/package/fixtures/'],
   extensionsToTreatAsEsm: ['.ts'],
   transform: {
     '^.+\\.ts$': [

@@ -45,6 +45,7 @@ export {
   type Grant,
   type Lease,
   type RecordedStep,
+  type RecordState,
   type StoreKey,
   type StoredRecord,
 } from './core/record.js';

@@ -58,7 +58,7 @@ type Form = 'value' | 'function' | 'both';
 /** What was given, and what else the face needs. Not a copy: getters and Proxies must reach the face as they are. */
 function over(needs: object, given: object): never {
   for (const [name, value] of Object.entries(needs)) {
-    if (!(name in given))
+    if (!(name in given) || (name in Object.prototype && !Object.hasOwn(given, name)))
       Object.defineProperty(given, name, { value, enumerable: true, configurable: true, writable: true });
   }
   return given as never;

@@ -1,4 +1,5 @@
 import { Adapter } from '../idempotency/adapter.js';
+import { bare } from '../core/check.js';
 import { Tally } from '../core/events.js';
 import type { LeaseStore } from '../core/store.js';
 import { warnThrough } from '../idempotency/logging.js';
@@ -39,7 +40,7 @@ export function instanceOf(
   let instance = byAdmit.get(admit ?? NONE);
   if (!instance) {
     const given = { ...(logger && { logger }), ...(codec && { codec }), ...(admit && { admit }) };
-    instance = new Adapter({ store, ...given, keysInLogs }, tally);
+    instance = new Adapter(bare({ store, ...given, keysInLogs }), tally);
     byAdmit.set(admit ?? NONE, instance);
   }
   return instance;

@@ -8,7 +8,7 @@ import { keyFrom, perform } from './call.js';
 import { instanceOf, tallyOf, warnOfNamesakes, warnOnce } from './instances.js';
 import { FUNCTION_OPTIONS, functionSettings, type FunctionOptions } from './options.js';
 
-export type AnyFunction = (this: never, ...args: never[]) => unknown;
+export type AnyFunction = (...args: never[]) => unknown;
 
 /** A function of the same arguments, and the same `this`. */
 type OfCall<F extends AnyFunction, R> = (this: ThisParameterType<F>, ...args: Parameters<F>) => R;

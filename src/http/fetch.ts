@@ -103,6 +103,7 @@ function factsOf<Req extends Request>(
     header: (name) => request.headers.get(name) ?? undefined,
     host: () => host,
     asked: () => [body.copy(), ...rest],
+    isReading: () => body.isReading,
     mark: (...mark) => void marks.push(mark),
     body: () => body.compared(),
     // Whoever calls the handler may give it one Request several times.

@@ -1,4 +1,5 @@
 import type { Attempt } from '../core/attempt/attempt.js';
+import { answerOf } from '../core/ask.js';
 import {
   ANY,
   BOOLEAN,
@@ -227,9 +228,10 @@ export class IdempotencyMiddleware {
 }
 
 async function keyOf(task: TaskLike, options: TaskOptions): Promise<unknown> {
-  if (typeof options.key === 'string') return options.key;
+  const { key } = options;
+  if (typeof key === 'string') return key;
   try {
-    return await options.key(task);
+    return await answerOf('the key function', () => key(task));
   } catch (error) {
     if (isIdempotencyError(error)) throw error;
     throw new UsageError('INVALID_KEY', `the key function threw: ${show(error)}`, { cause: error });

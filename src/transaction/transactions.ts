@@ -1,9 +1,10 @@
 import { Adapter } from '../idempotency/adapter.js';
 import { enterAttempt, holdsKey } from '../idempotency/current-attempt.js';
 import type { IdempotencyOptions, RunOptions } from '../idempotency/api.js';
-import { RunningAttempt, type Attempt } from '../core/attempt/attempt.js';
+import type { Attempt } from '../core/attempt/attempt.js';
+import { RunningAttempt } from '../core/attempt/running-attempt.js';
 import { isIdempotencyError, StoreError, UsageError, type IdempotencyError } from '../core/errors.js';
-import { inherit, readOptions, type InheritanceTable, type OptionTable } from '../core/check.js';
+import { bare, inherit, readOptions, type InheritanceTable, type OptionTable } from '../core/check.js';
 import { checkWork, requireName } from '../core/options.js';
 import type { LeaseStore } from '../core/store.js';
 import { runWith } from '../idempotency/idempotency.js';
@@ -86,7 +87,9 @@ export class Transactions {
     this.#defaults = read;
     // Silent, since its words for a lost lease are not true of a transaction, and every caller gets the reason as an error.
     const requireScope = read.requireScope === true || plain.requiresScope === true;
-    this.#adapter = new Adapter({ ...read, requireScope, store, storeTimeout: UNBOUNDED_MS, logger: {} });
+    this.#adapter = new Adapter(
+      bare({ ...read, requireScope, store, storeTimeout: UNBOUNDED_MS, logger: {} }),
+    );
     const { keysInLogs } = read;
     const warn = warnThrough(read.logger);
     this.#note = onceEach((message) => warn(`twiceshy: ${message}`));

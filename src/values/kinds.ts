@@ -1,5 +1,5 @@
 /** What a value without members of its own comes down to. */
-export type Leaf = number | string | string[] | Buffer;
+export type Leaf = number | string | string[] | Uint8Array;
 
 export const prototypeOf = (value: unknown) => Object.getPrototypeOf(value) as object | null;
 
@@ -58,7 +58,7 @@ export function leafOf(value: object, kind: string): Leaf | undefined {
     case '':
       return undefined;
     case 'ArrayBuffer':
-      return Buffer.from(value as ArrayBuffer);
+      return new Uint8Array(value as ArrayBuffer);
     case 'Date':
       return (value as Date).getTime();
     case 'RegExp':
@@ -69,7 +69,7 @@ export function leafOf(value: object, kind: string): Leaf | undefined {
   }
   // Of a view only the bytes that it shows: the rest of its buffer may be anybody's.
   return ArrayBuffer.isView(value)
-    ? Buffer.from(value.buffer, value.byteOffset, value.byteLength)
+    ? new Uint8Array(value.buffer, value.byteOffset, value.byteLength)
     : undefined;
 }
 

@@ -8,7 +8,8 @@ import type { ProfileName } from './problem/profile.js';
 
 /**
  * A function of the request, which may be annotated with the framework's own, richer type. It is also given what the handler
- * is given besides the request (fetch only). It may take its time, and it may read the body: under fetch it reads a copy.
+ * is given besides the request (fetch only). It may read the body: under fetch it reads a copy. It may take up to ten seconds,
+ * not counted the time in which the client sends what it reads; one that takes longer is an error of the app.
  */
 type OfRequest<Req, Rest extends unknown[], Result> = {
   ask(request: Req, ...rest: Rest): Result | Promise<Result>;

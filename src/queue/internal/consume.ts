@@ -1,4 +1,5 @@
 import type { Idempotency } from '../../idempotency/api.js';
+import { answerOf, LateAnswer } from '../../core/ask.js';
 import { messageOf, show, something } from '../../core/check.js';
 import { isIdempotencyError, UsageError } from '../../core/errors.js';
 import type { Answer } from '../../core/outcome.js';
@@ -64,7 +65,9 @@ export function makeConsumer<M, R>(
     try {
       return deliveryOf(await ask(message), terms);
     } catch (error) {
-      return afterRefusal(isIdempotencyError(error) ? error.code : undefined, error, terms);
+      // The next time it may answer.
+      const isHopeless = isIdempotencyError(error) && !(error instanceof LateAnswer);
+      return afterRefusal(isHopeless ? error.code : undefined, error, terms);
     }
   };
   const consume = async (message: M): Promise<Delivery<R>> => {
@@ -89,7 +92,7 @@ export function makeConsumer<M, R>(
 async function identityOf<M, R>(message: M, { key, name, scope, prefix, payload }: ConsumerOptions<M, R>) {
   try {
     return {
-      key: await key(message),
+      key: await answerOf('key()', () => key(message)),
       name: typeof name === 'function' ? name(message) : name,
       // A tenant that is missing must not become the one without a tenant.
       scope: typeof scope === 'function' ? something('scope', scope(message)) : scope,
@@ -110,7 +113,7 @@ async function announceDrop<M, R>(
   error: unknown,
 ): Promise<void> {
   const { onDrop, logger, keysInLogs } = options;
-  if (onDrop) return void (await onDrop(message, error));
+  if (onDrop) return void (await answerOf('onDrop()', () => onDrop(message, error)));
   const { name, key } = await labelOf(message, options);
   const told = inLogs({ name, key: typeof key === 'string' ? key : show(key), error }, keysInLogs);
   const what = `the message ${show(told.key)} of ${show(told.name)}`;
@@ -121,7 +124,7 @@ async function announceDrop<M, R>(
 async function labelOf<M, R>(message: M, { key, name }: ConsumerOptions<M, R>) {
   const told = async (ask: () => unknown): Promise<unknown> => {
     try {
-      return await ask();
+      return await answerOf('it', ask);
     } catch {
       return undefined;
     }

@@ -3,6 +3,7 @@ import type { Idempotency, IdempotencyOptions, OnAbandoned } from '../../idempot
 import type { Attempt } from '../../core/attempt/attempt.js';
 import {
   ANY,
+  bare,
   BOOLEAN,
   DURATION,
   inherit,
@@ -84,7 +85,8 @@ export interface ConsumerOptions<M, R> extends CommonOptions {
   /** The delay after a first failure, doubled by each further one up to a minute. @default '1s' */
   retryDelay?: Duration;
   /**
-   * Told of each message that is dropped, before it is, and waited for. If it throws, the message comes again instead.
+   * Told of each message that is dropped, before it is, and waited for. If it throws, or takes more than ten seconds, the message
+   * comes again instead.
    * @default a warning to the logger
    */
   onDrop?: (message: M, error: unknown) => unknown;
@@ -185,8 +187,9 @@ export interface ConsumerSettings<M, R> {
 export function consumerSettings<M, R>(
   where: string,
   given: ConsumerOptions<M, R>,
-  broker: OfBroker<M>,
+  ofBroker: OfBroker<M>,
 ): ConsumerSettings<M, R> {
+  const broker = bare(ofBroker);
   const notes: string[] = [];
   const table: OptionTable<ConsumerOptions<M, R>> = CONSUMER_OPTIONS;
   const read = readOptions(where, table, given, (note) => notes.push(note));
@@ -230,12 +233,12 @@ function withDefaults<M, R>(
   { name, key, payload }: OfBroker<M>,
 ): ConsumerOptions<M, R> {
   const isOwnKey = read.key === undefined;
-  return {
+  return bare({
     ...(name !== undefined && { name }),
     ...(key && { key }),
     ...(payload && isOwnKey && { payload }),
     ...read,
-  };
+  });
 }
 
 function idempotencyOf<M, R>(where: string, options: ConsumerOptions<M, R>): Idempotency {

@@ -1,3 +1,4 @@
+import { emitWarning } from '../../core/warn.js';
 import { invalid, readOptions } from '../../core/check.js';
 import { StoreError } from '../../core/errors.js';
 import type { Lease, RecordedStep, StoreKey, StoredRecord } from '../../core/record.js';
@@ -59,7 +60,7 @@ export class KeyValueStore implements LeaseStore {
     this.#shared = sharedOf(object);
     const isNew = isFirstOfClass(object);
     if (onWarning) onWarning(warningOf(object));
-    else if (isNew) process.emitWarning(warningOf(object), 'TwiceshyWarning');
+    else if (isNew) emitWarning(warningOf(object));
   }
 
   async claim(key: StoreKey, request: ClaimRequest): Promise<ClaimAnswer> {

@@ -1,3 +1,4 @@
+import { emitWarning } from '../../core/warn.js';
 import {
   BOOLEAN,
   FUNCTION,
@@ -79,7 +80,7 @@ export function readRedisOptions(input: unknown): RedisSettings {
   const replicas = waitForReplicas as Replicas | undefined;
   if (replicas && client && typeof client.pipeline !== 'function')
     throw invalid('this Redis client has no pipeline(), which waitForReplicas needs');
-  const warn = rest.onWarning ?? ((message: string) => process.emitWarning(message, 'TwiceshyWarning'));
+  const warn = rest.onWarning ?? emitWarning;
   return { url, client, redis, timeoutMs, replicas, warn, requiresScope: rest.requireScope === true };
 }
 

@@ -11,6 +11,8 @@ export interface Facts<Req> {
   readonly host: () => string | undefined;
   /** What each function in the options is given: the request, or what it may read in its place, and what else the handler gets. */
   readonly asked: () => readonly [request: Req, ...further: unknown[]];
+  /** Whether the client is still sending what one of them reads. */
+  readonly isReading: () => boolean;
   /**
    * The body as far as it counts for "the same request": parsed JSON, text or bytes; undefined when there is none.
    * @throws UsageError INVALID_OPTIONS when it can't be had, which is the app's fault

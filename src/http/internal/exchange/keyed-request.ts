@@ -1,3 +1,4 @@
+import { answerOf } from '../../../core/ask.js';
 import { isNothing, show } from '../../../core/check.js';
 import { UsageError } from '../../../core/errors.js';
 import { checkScope, recordPlace, type RecordPlace } from './address.js';
@@ -43,13 +44,20 @@ export async function readRequest<Req>(
   return { problem: 'IDEMPOTENCY_KEY_INVALID', detail, key };
 }
 
+/** What a function in the options answers to a request, in time. */
+export const asked = <Req, Result>(
+  option: string,
+  ask: (request: Req, ...further: unknown[]) => Result,
+  facts: Facts<Req>,
+): Promise<Awaited<Result>> => answerOf(`${option}()`, () => ask(...facts.asked()), facts.isReading);
+
 /** Whose key it is, of which route, and of which host. */
 async function locate<Req>(
   settings: HttpSettings<Req>,
   facts: Facts<Req>,
 ): Promise<Pick<Keyed, 'caller' | 'place'> | Unkeyed> {
   const { given } = settings;
-  const scope = given.scope === 'shared' ? undefined : checkScope(await given.scope(...facts.asked()));
+  const scope = given.scope === 'shared' ? undefined : checkScope(await asked('scope', given.scope, facts));
   if (scope === undefined && given.scope !== 'shared') return { problem: 'IDEMPOTENCY_SCOPE_MISSING' };
   const host = given.host ? await hostOf(given.host, facts) : undefined;
   if (given.host && isNothing(host)) {
@@ -71,7 +79,7 @@ async function placeOf<Req>(
   const tenant = adapter.given.scope;
   return recordPlace({
     method: facts.method,
-    route: given.route ? await given.route(...facts.asked()) : byDefault,
+    route: given.route ? await asked('route', given.route, facts) : byDefault,
     ...(scope !== undefined && { scope }),
     ...(tenant !== undefined && { tenant }),
     ...(host !== undefined && { host }),
@@ -80,7 +88,7 @@ async function placeOf<Req>(
 
 /** Only `true` and `false` mean something: a text such as `'false'`, from a header, would switch the protection off. */
 async function isSkipped<Req>({ given: { skip } }: HttpSettings<Req>, facts: Facts<Req>): Promise<boolean> {
-  const said: unknown = skip ? await skip(...facts.asked()) : false;
+  const said: unknown = skip ? await asked('skip', skip, facts) : false;
   if (typeof said === 'boolean') return said;
   throw new UsageError('INVALID_OPTIONS', `skip() answered ${show(said)}: it answers true or false`);
 }
@@ -88,7 +96,7 @@ async function isSkipped<Req>({ given: { skip } }: HttpSettings<Req>, facts: Fac
 /** What `key` answers, or else what stands in the header. What the client sent is never an error of the server. */
 async function keyOf<Req>(settings: HttpSettings<Req>, facts: Facts<Req>): Promise<ParsedKey | undefined> {
   const { given, header, profile } = settings;
-  const told: unknown = given.key ? await given.key(...facts.asked()) : undefined;
+  const told: unknown = given.key ? await asked('key', given.key, facts) : undefined;
   if (!isNothing(told)) {
     const text = Number.isSafeInteger(told) ? String(told) : told;
     const parsed =
@@ -106,7 +114,7 @@ async function hostOf<Req>(
   host: NonNullable<HttpSettings<Req>['given']['host']>,
   facts: Facts<Req>,
 ): Promise<string | undefined> {
-  const named: unknown = typeof host === 'function' ? await host(...facts.asked()) : facts.host();
+  const named: unknown = typeof host === 'function' ? await asked('host', host, facts) : facts.host();
   if (isNothing(named) || typeof named === 'string') return (named as string | null | undefined) ?? undefined;
   throw new UsageError('INVALID_OPTIONS', `host() answered ${show(named)}: a text names the host`);
 }
@@ -115,7 +123,7 @@ async function hostOf<Req>(
 async function payloadOf<Req>(settings: HttpSettings<Req>, facts: Facts<Req>): Promise<unknown> {
   const { fingerprint } = settings.given;
   if (fingerprint) {
-    const chosen = await fingerprint(...facts.asked());
+    const chosen = await asked('fingerprint', fingerprint, facts);
     return isNothing(chosen) ? undefined : { chosen };
   }
   const { method, path, query } = facts;

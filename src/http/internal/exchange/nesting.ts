@@ -44,18 +44,26 @@ export function isProtected(
   const [name, theirs, ours] = differing;
   throw new UsageError(
     'INVALID_OPTIONS',
-    `a request is protected twice, with different options: around it by ${outer.where} (${name}: ${show(theirs)}), ` +
-      `and inside of that by ${where} (${name}: ${show(ours)}), whose options would mean nothing. Protect it once, or give both the same options`,
+    `a request is protected twice, with different options: around it by ${outer.where} (${name}: ${theirs}), ` +
+      `and inside of that by ${where} (${name}: ${theirs === ours ? 'another ' : ''}${ours}), whose options would mean nothing. Protect it once, or give both the same options`,
   );
 }
 
-function differingOption(theirs: object, ours: object): [string, unknown, unknown] | undefined {
+function differingOption(theirs: object, ours: object): [string, string, string] | undefined {
   for (const name of new Set([...Object.keys(theirs), ...Object.keys(ours)])) {
     const one: unknown = Reflect.get(theirs, name);
     const other: unknown = Reflect.get(ours, name);
-    if (!isSame(one, other)) return [name, one, other];
+    if (!isSame(one, other)) return [name, inWords(one), inWords(other)];
   }
   return undefined;
+}
+
+/** Of an object its class, since it has no text of its own; and of a function nothing but that, since its text is long. */
+function inWords(value: unknown): string {
+  if (typeof value === 'function') return 'a function';
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return show(value);
+  const { constructor } = value;
+  return typeof constructor === 'function' ? constructor.name : 'an object';
 }
 
 /** Lists, of methods or headers, are the same when their members are. */

@@ -82,6 +82,7 @@ function factsOf<Req>(
     },
     host: () => raw.headers.host ?? oneOf(raw.headers[':authority']),
     asked: () => [request],
+    isReading: () => false,
     mark: (name, value) => void res.setHeader(name, value),
     body: () => parsedBody(raw, body, bodyRemedy),
     scopeHint,

@@ -7,6 +7,10 @@ import { ServerResponse } from 'node:http';
 export interface Output {
   /** Whether anything may have left for the client. */
   readonly hasLeft: boolean;
+  /** Whether the head is in UTF-8, and not in Latin-1: Node writes it so where a text follows. */
+  readonly isHeadUtf8: boolean;
+  /** Sends the head alone, as it goes where this chunk follows: other bytes than those of the chunk are to follow it. */
+  sendHeadBefore(chunk: unknown, encoding: BufferEncoding | undefined): void;
   /** From now on, nothing leaves. */
   hold(): void;
   /** Ends the response by this call, so that nothing of its end leaves. */
@@ -31,6 +35,8 @@ interface Http1Response extends ServerResponse {
 
 class Http1Output implements Output {
   hasLeft = false;
+  isHeadUtf8 = false;
+  #hasHead = false;
   readonly #res: Http1Response;
   readonly #send: (...args: unknown[]) => boolean;
   #held: unknown[][] | undefined;
@@ -39,6 +45,7 @@ class Http1Output implements Output {
     this.#res = res as Http1Response;
     this.#send = this.#res._send.bind(res);
     this.#res._send = (...args) => {
+      this.#isHead(args);
       if (!this.#held) {
         this.hasLeft = true;
         return this.#send(...args);
@@ -52,6 +59,17 @@ class Http1Output implements Output {
 
   hold(): void {
     this.#held ??= [];
+  }
+
+  /** The head goes with the first that is sent, as one text where that is a text. */
+  #isHead([data, encoding]: unknown[]): void {
+    if (this.#hasHead) return;
+    this.#hasHead = true;
+    this.isHeadUtf8 = isUtf8(data, encoding);
+  }
+
+  sendHeadBefore(chunk: unknown, encoding: BufferEncoding | undefined): void {
+    if (!this.#hasHead && isUtf8(chunk, encoding)) this.#res._send('');
   }
 
   end(call: () => unknown): void {
@@ -74,12 +92,20 @@ class Http1Output implements Output {
   }
 }
 
+const isUtf8 = (chunk: unknown, encoding: unknown): boolean =>
+  typeof chunk === 'string' && (encoding === 'utf8' || !encoding);
+
 /** A response that is sent in another way, as by `inject()` of Fastify and in other runtimes: its end itself waits. */
 class OtherOutput implements Output {
   readonly hasLeft = true;
+  readonly isHeadUtf8 = false;
   #end: (() => unknown) | undefined;
 
   constructor(private readonly res: ServerResponse) {}
+
+  sendHeadBefore(): void {
+    // It is no bytes here.
+  }
 
   hold(): void {
     // Nothing can be held but the end.
@@ -110,6 +136,7 @@ interface Http2Stream {
 
 class Http2Output implements Output {
   hasLeft = false;
+  readonly isHeadUtf8 = false;
   readonly #stream: Http2Stream;
   #held: (() => unknown)[] | undefined;
 
@@ -133,6 +160,10 @@ class Http2Output implements Output {
       this.#pass(() => end(...args));
       return stream;
     };
+  }
+
+  sendHeadBefore(): void {
+    // It goes in a frame of its own, in one encoding.
   }
 
   hold(): void {
