@@ -9,7 +9,7 @@ import { expressIdempotency } from '../../src/http/express.js';
 import { fastifyIdempotency } from '../../src/http/fastify.js';
 import { fetchIdempotency } from '../../src/http/fetch.js';
 import { HTTP_INHERITANCE } from '../../src/http/internal/options.js';
-import { RUN_INHERITANCE } from '../../src/idempotency/idempotency.js';
+import { RUN_INHERITANCE } from '../../src/idempotency/options.js';
 import {
   createIdempotency,
   idempotent,

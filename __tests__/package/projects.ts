@@ -46,7 +46,7 @@ export interface ProjectOptions {
 export class Workshop {
   private constructor(
     private readonly folder: string,
-    private readonly tarball: string,
+    readonly tarball: string,
     /** The paths in the tarball. */
     readonly packed: readonly string[],
   ) {}
@@ -144,7 +144,7 @@ async function packagesIn(modules: string): Promise<string[]> {
 }
 
 /** Without what jest and npm set for their own children, and without a Redis that happens to be configured. */
-function cleanEnv(): NodeJS.ProcessEnv {
+export function cleanEnv(): NodeJS.ProcessEnv {
   const foreign = /^(npm_|JEST_|NODE_|REDIS_URL$|FORCE_COLOR$)/;
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !foreign.test(name)));
 }

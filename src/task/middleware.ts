@@ -50,7 +50,7 @@ export type IdempotencyMiddlewareOptions = TaskDefaults &
   Pick<IdempotencyOptions, 'requireScope' | 'codec' | 'logger' | 'keysInLogs' | 'admit'> & {
     /** A URL, an ioredis client, or the options of RedisStore. @default process.env.REDIS_URL || 'redis://localhost:6379' */
     redis?: RedisInput;
-    /** Any other store, instead of Redis. */
+    /** Any other store, instead of Redis. @default a RedisStore, as `redis` says */
     store?: LeaseStore;
     /** The framework's Result class, used for duplicates. @default taken from the Results that the framework makes */
     Result?: ResultClass;

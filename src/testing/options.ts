@@ -50,7 +50,7 @@ export type ContractPart = (typeof CONTRACT_PARTS)[number];
 export interface ContractOptions {
   /**
    * What the store can't have, each with the reason, which is printed with the tests that are left out. Nothing is
-   * skipped that is not named here.
+   * skipped that is not named here. @default {}
    */
   readonly skip?: Readonly<Partial<Record<ContractPart, string>>>;
   /** The lease of claims that no test waits for: much longer than a test takes. @default 60000 */

@@ -45,11 +45,11 @@ type ReconcileFunction<R> = Extract<OnAbandoned<R>, (attempt: Attempt) => unknow
 
 /** The options of every consumer. Either `store` or `idempotency` is required. */
 export interface ConsumerOptions<M, R> extends CommonOptions {
-  /** Where the records are kept. */
+  /** Where the records are kept. @default none: give it, or `idempotency` */
   store?: LeaseStore;
   /**
    * An instance made by `createIdempotency()`, instead of `store`. Its options are the defaults, except for `name`: a consumer
-   * needs its own.
+   * needs its own. @default none: give it, or `store`
    */
   idempotency?: Idempotency;
   /** The name of the operation, or a function of the message. Messages with different names never share a record. */
