@@ -121,7 +121,10 @@ export async function onConnection<T>(
 
 const ignore = (): void => undefined;
 
-/** The form of `connect()` in which pg passes on a connection without a turn of the event loop. Other pools may only return promises. */
+/**
+ * The form of `connect()` in which pg passes on a connection without a turn of the event loop. Other pools may only return
+ * promises.
+ */
 interface CallsBack {
   connect(
     callback: (error: Error | undefined, client?: PostgresClient) => void,

@@ -31,7 +31,10 @@ export class PostgresListener {
   #closed = false;
   /** Whether a connection broke while there were waiters, so that notifications may have been missed. */
   #missed = false;
-  /** Whether the test message arrived. It does not through a pooler in transaction mode, which accepts LISTEN and forwards nothing. */
+  /**
+   * Whether the test message arrived. It does not through a pooler in transaction mode, which accepts LISTEN and forwards
+   * nothing.
+   */
   #isHeard = false;
   #hasReported = false;
 

@@ -23,7 +23,10 @@ type Fields = typeof RECORD_FIELDS;
 type FieldColumn = {
   [Name in keyof Fields]: Fields[Name] extends { column: infer Of extends string } ? Of : never;
 }[keyof Fields];
-/** The fields of a record that have a column, and two columns that only Postgres has: the key, and whether a release undid a claim. */
+/**
+ * The fields of a record that have a column, and two columns that only Postgres has: the key, and whether a release undid a
+ * claim.
+ */
 export type Column = 'key' | FieldColumn | 'undone';
 
 const columnEntry = ({ column, sql }: RecordField): [string, string][] =>

@@ -100,7 +100,10 @@ claimed AS (
 )
 SELECT ${SELECTED} FROM (SELECT * FROM seen UNION ALL SELECT * FROM claimed) r, clock c`;
 
-/** What an attempt's write does to the row (G3): change its `own` record, `rewrite` the record, nothing (`done` before), or `refuse`. */
+/**
+ * What an attempt's write does to the row (G3): change its `own` record, `rewrite` the record, nothing (`done` before), or
+ * `refuse`.
+ */
 const writeHow = (
   own: string,
   settled: 'done' | 'refuse',
@@ -125,7 +128,9 @@ function write(values: Parameters<typeof insert>[0], how: string, own: Changes):
   RETURNING x.*`;
 }
 
-/** The expiry of an inserted row. If it is too late to write, the row is inserted as expired: the existing one was just deleted. */
+/**
+ * The expiry of an inserted row. If it is too late to write, the row is inserted as expired: the existing one was just deleted.
+ */
 const inTime = (expiry: string): string => `CASE WHEN c.us <= $deadline_us THEN ${expiry} ELSE 0 END`;
 const WRITTEN = 'written r, clock c WHERE r.expires_us > c.us';
 
@@ -198,7 +203,10 @@ const RELEASE_HOW = `CASE
     WHEN x.token <> $token AND NOT x.final AND x.lease_ends_us <= c.us THEN 'note'
     ELSE 'keep'
   END`;
-/** Without the fence: that of the attempt that is undone stays, so that the next fence is higher even if the clock stepped back (G5). */
+/**
+ * Without the fence: that of the attempt that is undone stays, so that the next fence is higher even if the clock stepped back
+ * (G5).
+ */
 const RESTORED = allBut('key', 'fence', 'prior', 'previous_token', 'previous_end', 'undone');
 const fromPrior = (column: Column): string => `(jsonb_populate_record(NULL::RECORDS, x.prior)).${column}`;
 

@@ -30,7 +30,12 @@ import { lockedMigration, quotedNames, type PostgresTable } from './schema.js';
 import { PostgresTransactions } from './transactional-store.js';
 
 export type { PostgresClient, PostgresPool, PostgresQuery, PostgresResult } from './client.js';
-export type { Transaction, TransactionDefaults, TransactionOptions } from '../../transaction/transactions.js';
+export type {
+  Transaction,
+  TransactionDefaults,
+  TransactionOptions,
+  TransactionResult,
+} from '../../transaction/transactions.js';
 export { sqlFor, type PostgresTable } from './schema.js';
 
 export interface PostgresStoreOptions extends PostgresTable {

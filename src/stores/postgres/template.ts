@@ -50,7 +50,10 @@ export const FOREIGN = `x.version <> ${FORMAT_VERSION} OR jsonb_typeof(x.steps) 
 /** The next fencing token (G5): above that of the existing row, and not larger than a JavaScript number can hold. */
 export const NEXT_FENCE = 'greatest(least(x.fence, 9007199254740990) + 1, c.us)';
 
-/** `(a, b) = (SELECT ...)`: changes the row by one of several ways, which `how` selects. Columns that a way does not name are kept. */
+/**
+ * `(a, b) = (SELECT ...)`: changes the row by one of several ways, which `how` selects. Columns that a way does not name are
+ * kept.
+ */
 export function change(how: string, ways: Record<string, Changes>): string {
   const changed = COLUMNS.filter((column) => Object.values(ways).some((changes) => column in changes));
   const value = (column: Column): string => {
