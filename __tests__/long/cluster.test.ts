@@ -49,7 +49,7 @@ function connect(options: object = {}): Cluster {
   return client;
 }
 
-const contract = { histories: isLong ? 100 : 10, shortLeaseMs: 100, patienceMs: 30_000 };
+const contract = { histories: isLong ? 100 : 10, shortLeaseMs: 100, maxWaitMs: 30_000 };
 describeStoreContract(
   'RedisStore over a Redis Cluster',
   () => ({ store: new RedisStore(shared), another: () => new RedisStore(shared) }),

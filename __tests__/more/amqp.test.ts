@@ -313,7 +313,7 @@ await describeOnRabbitMq('an AMQP consumer on a real RabbitMQ', () => {
     gate.resolve();
     await until('it was answered', () => idempotency.stats().hits > 0);
     await until('the first one had no one to tell', () => warnings.length > 0);
-    expect(warnings[0]).toMatch(/could not be told: Channel closed/);
+    expect(warnings[0]).toMatch(/could not be reached: Channel closed/);
     expect([await leftOver(), runs]).toEqual([0, 1]);
   });
 

@@ -22,7 +22,7 @@ export const WRONG: Readonly<Record<string, readonly unknown[]>> = {
   leaseMs: NO_DURATION,
   shortLeaseMs: NO_DURATION,
   unsettledMs: NO_DURATION,
-  patienceMs: NO_DURATION,
+  maxWaitMs: NO_DURATION,
   timeoutMs: [...NO_TIMER, 0],
   clockMarginMs: NO_TIMER,
   concurrent: NO_CHOICE,

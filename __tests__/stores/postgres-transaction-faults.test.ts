@@ -64,7 +64,7 @@ describe('a COMMIT that nobody has heard of', () => {
     await lost;
     const error = await answer;
     expect(error).toMatchObject({ name: 'StoreError', code: 'STORE_UNAVAILABLE', transient: true });
-    expect(error.message).toMatch(/lost at the COMMIT, which was not executed/);
+    expect(error.message).toMatch(/lost at the COMMIT, which did not take effect/);
     expect(error.cause).toBeInstanceOf(Error);
     await nothingKept(key);
     expect(await store.transaction(key, first.work)).toEqual({ order: key, attempt: 1 });

@@ -175,7 +175,7 @@ describe('failures', () => {
     };
     const error = await errorOf(store.transaction(key, work));
     expect(error).toMatchObject({ name: 'StoreError', code: 'STORE_UNAVAILABLE', transient: false });
-    expect(error.message).toMatch(/a query of the work had failed.*SAVEPOINT/s);
+    expect(error.message).toMatch(/a query of the work failed.*SAVEPOINT/s);
     expect(error.cause).toMatchObject({ code: '25P02' });
     expect(await bench.orders(key)).toBe(0);
     expect(await bench.record(key)).toBeUndefined();

@@ -26,7 +26,7 @@ export function collect(create: () => ContractSubject, options: ContractOptions 
     beforeEach: (hook) => void (hooks[0] = hook),
     afterEach: (hook) => void (hooks[1] = hook),
   };
-  describeStoreContract('a store', create, { patienceMs: 300, ...options, runner });
+  describeStoreContract('a store', create, { maxWaitMs: 300, ...options, runner });
 
   const runOne = async (body: () => Promise<void>): Promise<void> => {
     await hooks[0]?.();

@@ -140,7 +140,7 @@ describe('what a store cannot have', () => {
       return { store: one, another: () => one };
     };
     const failed = await collect(same).run(/what one instance writes/);
-    expect([...failed.values()]).toEqual([expect.stringMatching(/another\(\) gave the store itself/)]);
+    expect([...failed.values()]).toEqual([expect.stringMatching(/another\(\) returned the store itself/)]);
   });
 
   test('every instance is closed when its test has ended', async () => {

@@ -68,7 +68,10 @@ const sources = new WeakMap<LeaseStore, Map<string, string>>();
 /** In place of a source text: the warning was given. No function has an empty text. */
 const TOLD = '';
 
-/** Warns, once for a store and name, if two different functions have the same name: they share records (G10), which is rarely meant. */
+/**
+ * Warns, once for a store and name, if two different functions have the same name: they share records (G10), which is rarely
+ * meant.
+ */
 export function warnOfSharedName(
   store: LeaseStore,
   name: string,

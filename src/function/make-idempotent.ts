@@ -157,7 +157,10 @@ function argumentsKey(name: string, receiver: unknown, args: readonly unknown[])
   );
 }
 
-/** Whether `this` is a class instance, so that the call probably depends on it. A plain object or a module only holds the function. */
+/**
+ * Whether `this` is a class instance, so that the call probably depends on it. A plain object or a module only holds the
+ * function.
+ */
 function isInstance(receiver: unknown): boolean {
   if (typeof receiver !== 'object' || receiver === null || receiver === globalThis) return false;
   const prototype: unknown = Object.getPrototypeOf(receiver);

@@ -46,7 +46,10 @@ export interface FunctionOptions<T> extends Omit<CommonOptions, 'ttl' | 'concurr
   remember?: Remember<unknown>;
   /** What happens after a crash; see {@link OnAbandoned}. @default 'retry' */
   onAbandoned?: OnAbandoned<NoInfer<T>>;
-  /** How values are recorded: class instances, errors, redaction. @default class instances are refused, and the error names the path */
+  /**
+   * How values are recorded: class instances, errors, redaction.
+   * @default class instances are refused, and the error names the path
+   */
   codec?: IdempotencyOptions['codec'];
   /** Any subset of debug, info, warn, error. @default warnings go to process.emitWarning */
   logger?: IdempotencyOptions['logger'];

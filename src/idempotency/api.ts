@@ -51,7 +51,10 @@ export interface IdempotencyOptions extends CommonOptions, Namespaced {
   requireScope?: boolean;
   /** Which failures are final. Others may run again under the same key. @default 'none' */
   remember?: Remember<unknown>;
-  /** How values are recorded: class instances, errors, redaction. @default class instances are refused, and the error names the path */
+  /**
+   * How values are recorded: class instances, errors, redaction.
+   * @default class instances are refused, and the error names the path
+   */
   codec?: CodecOptions;
   /**
    * A secret of at least 16 characters. The scope is stored as its HMAC-SHA256 under this secret, so that somebody who reads the

@@ -18,7 +18,10 @@ import { toReconcile, toWork } from './outcomes.js';
 
 export type { Idempotency } from './api.js';
 
-/** The hidden member where an instance keeps its runtime. A registered symbol, because the ESM and the CommonJS build may both be loaded. */
+/**
+ * The hidden member where an instance keeps its runtime. A registered symbol, because the ESM and the CommonJS build may both be
+ * loaded.
+ */
 const RUNTIME = Symbol.for('twiceshy.runtime.1');
 
 const rejected = async (error: unknown): Promise<never> => {

@@ -70,7 +70,9 @@ function keyInLogs(key: string, mode: KeysInLogs = 'plain'): string {
   return mode === 'hash' ? sha256Hex(key).slice(0, 16) : key;
 }
 
-/** The detail of an event in the form that may be logged. With hashed keys its error is replaced too, since messages name the key. */
+/**
+ * The detail of an event in the form that may be logged. With hashed keys its error is replaced too, since messages name the key.
+ */
 export function inLogs<D extends { readonly key: string; readonly error?: unknown }>(
   detail: D,
   mode: KeysInLogs = 'plain',

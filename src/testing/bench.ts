@@ -3,7 +3,7 @@ import type { ClaimRequest, LeaseStore, Replacement, Settlement } from '../core/
 import { newToken } from '../core/token.js';
 import type { ContractPart, ContractSubject, ContractTerms } from './options.js';
 
-/** Declares one test of the contract; one that belongs to parts is left out where any of them is skipped. */
+/** Declares one test of the contract. It is skipped if any of its parts is skipped. */
 export type ContractTest = (
   title: string,
   body: (bench: Bench) => Promise<void>,
@@ -14,11 +14,11 @@ const ROUND_MS = 5;
 const REAL_TIME = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 let addresses = 0;
 
-/** One store and one key, with the steps that the tests are made of. */
+/** One store and one key, with the operations that the contract's tests use. */
 export class Bench {
   readonly store: LeaseStore;
 
-  /** @param instances takes what `another()` opens, to be closed after the test */
+  /** @param instances receives the stores that `another()` opens, to be closed after the test */
   constructor(
     private readonly subject: ContractSubject,
     readonly terms: ContractTerms,
@@ -28,24 +28,24 @@ export class Bench {
     this.store = subject.store;
   }
 
-  /** The same store at another key: a record that was never there, or was lost. */
+  /** The same store with another key: for a record that never existed, or was lost. */
   elsewhere(key: StoreKey = freshKey()): Bench {
     return new Bench(this.subject, this.terms, key, this.instances);
   }
 
   /**
    * The same key through another instance of the store.
-   * @throws Error where the factory gives none, so that nothing is skipped silently
+   * @throws Error if the factory provides none, so that no test is skipped silently
    */
   async another(): Promise<Bench> {
     const { subject, terms, key } = this;
     const store = await subject.another?.();
     if (!store) {
       const advice = 'Where the store has none, pass { skip: { "several instances": "<why>" } }';
-      throw new Error(`the factory gives no another(), a second instance of the store. ${advice}`);
+      throw new Error(`the factory's subject has no another(), which opens a second instance. ${advice}`);
     }
     if (store === this.store)
-      throw new Error('another() gave the store itself: it is to give another instance');
+      throw new Error('another() returned the store itself: it must return another instance');
     this.instances.push(store);
     const advance = subject.advance?.bind(subject);
     return new Bench({ store, ...(advance && { advance }) }, terms, key);
@@ -104,7 +104,7 @@ export class Bench {
     return this.override({ kind: 'forget', force });
   }
 
-  /** An attempt that failed, so that the next one may run. */
+  /** Claims, and settles as a failure that may be retried. */
   async failed(overrides: Partial<ClaimRequest> = {}): Promise<Lease> {
     const lease = await this.claim(overrides);
     await this.settleFailed(lease);
@@ -115,7 +115,7 @@ export class Bench {
     return this.settle(lease, { ...FAILED, failures: lease.failures + 1 });
   }
 
-  /** The attempt ends, and nobody can say how: its record is abandoned at once. */
+  /** Settles with an unknown outcome: the record is abandoned at once. */
   settleUnknown(lease: Lease): Promise<boolean> {
     return this.settle(lease, {
       status: 'IN_PROGRESS',
@@ -125,7 +125,7 @@ export class Bench {
     });
   }
 
-  /** An attempt whose lease ran out. */
+  /** Claims, and waits until the lease has ended. */
   async abandoned(overrides: Partial<ClaimRequest> = {}): Promise<Lease> {
     const lease = await this.claim({ leaseMs: this.terms.shortLeaseMs, ...overrides });
     await this.untilAbandoned();
@@ -140,14 +140,14 @@ export class Bench {
     await this.until('a record to expire', async () => (await this.read()) === undefined);
   }
 
-  /** Waits in rounds of the store's clock: a slow machine has as many of them as a fast one. */
+  /** Waits in rounds by the store's clock, so that a slow machine gets as many rounds as a fast one. */
   async until(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
     const advance = this.subject.advance?.bind(this.subject) ?? REAL_TIME;
-    for (let waitedMs = 0; waitedMs <= this.terms.patienceMs; waitedMs += ROUND_MS) {
+    for (let waitedMs = 0; waitedMs <= this.terms.maxWaitMs; waitedMs += ROUND_MS) {
       if (await condition()) return;
       await advance(ROUND_MS);
     }
-    throw new Error(`waited for ${what} in vain, for ${this.terms.patienceMs} ms`);
+    throw new Error(`waited ${this.terms.maxWaitMs} ms for ${what}, which did not happen`);
   }
 }
 
@@ -170,7 +170,7 @@ export function settlement(overrides: Partial<Settlement> = {}): Settlement {
   };
 }
 
-/** The part of a record that a claim and its release leave as it was, and that does not depend on when it was looked at. */
+/** The part of a record that does not change by a claim and its release, nor by the time when it is read. */
 export function lasting(record: StoredRecord | undefined): Partial<StoredRecord> {
   if (!record) return {};
   const { status, final, token, attempt, failures, payload, fingerprint, onAbandoned, notes } = record;

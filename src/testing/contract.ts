@@ -4,7 +4,7 @@ import { describeHistories } from './contract/histories.js';
 import { describeInstances } from './contract/instances.js';
 import type { LeaseStore } from '../core/store.js';
 import { checkOptions, type ContractOptions, type ContractSubject } from './options.js';
-import { describePeople, describeWakeUps } from './contract/people.js';
+import { describeOverrides, describeWakeUps } from './contract/overrides.js';
 import { describeRecords } from './contract/records.js';
 import { describeReleases, describeResends } from './contract/resends.js';
 import { findRunner } from './runner.js';
@@ -12,17 +12,18 @@ import { describeStaleWriters } from './contract/stale-writers.js';
 import { describeSteps } from './contract/steps.js';
 import { describeValues } from './contract/values.js';
 
-/** For a server under load: every test ends by itself, with its own reason, long before. */
+/** Long, for servers under load. Every test has its own, shorter limit. */
 const TIMEOUT_MS = 120_000;
 
 /**
- * Declares the tests of the `LeaseStore` contract for a store, each named with the guarantee it shows. Call it at
- * the top of a test file of jest (or of vitest with `globals: true`).
+ * Declares the tests of the `LeaseStore` contract for a store. Each is named with the guarantee that it checks. Call it at the
+ * top level of a test file of jest, or of vitest with `globals: true`.
  *
- * Each test gets a subject of its own from `factory`, uses keys that no other test and no other run uses, and closes the
- * subject, and what its `another()` gave, when it has ended; what it wrote expires by itself, within two minutes. The random histories need fast-check.
+ * Each test gets its own subject from `factory`, uses keys that no other test or run uses, and closes the subject and the
+ * instances from `another()` when it has ended. What it wrote expires within two minutes. The random histories need fast-check.
  *
- * @throws UsageError INVALID_OPTIONS for an unknown option or part, a skip without a reason, or where there is no test runner
+ * @example describeStoreContract('MyStore', () => ({ store: new MyStore(), another: () => new MyStore() }));
+ * @throws UsageError INVALID_OPTIONS for an unknown option or part, a skip without a reason, or if there is no test runner
  */
 export function describeStoreContract(
   name: string,
@@ -48,7 +49,7 @@ export function describeStoreContract(
 
     const test: ContractTest = (title, body, ...parts) => {
       const run = async (): Promise<void> => {
-        if (!subject) throw new Error('the factory gave no subject');
+        if (!subject) throw new Error('the factory returned no subject');
         await body(new Bench(subject, terms, undefined, instances));
       };
       const reason = parts.map((part) => terms.skip[part]).find((why) => why !== undefined);
@@ -70,7 +71,7 @@ const PARTS = [
   describeSteps,
   describeRecords,
   describeValues,
-  describePeople,
+  describeOverrides,
   describeWakeUps,
   describeInstances,
   describeHistories,

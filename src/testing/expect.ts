@@ -1,15 +1,15 @@
 import { AssertionError } from 'node:assert';
 
 /**
- * The few expectations that the contract is made of. Not `node:assert`'s own: jest runs a test file in a realm of its
- * own, and a store that copies its records (`structuredClone`, `node:v8`) answers with another realm's objects, whose
- * prototypes `deepStrictEqual` holds against them. A member that is undefined equals one that is missing.
+ * The assertions of the contract. Those of `node:assert` do not work: jest runs test files in their own realm, and a store that
+ * copies records (`structuredClone`, `node:v8`) returns objects of another realm, which `deepStrictEqual` refuses because of
+ * their prototypes. A member that is undefined equals one that is missing.
  */
 export function equal(actual: unknown, expected: unknown, what = 'the answer'): void {
   if (!isEqual(actual, expected)) fail(what, actual, expected, 'deepStrictEqual');
 }
 
-/** That `actual` has the members of `expected`; it may have others. */
+/** Checks that `actual` has the members of `expected`. It may have others. */
 export function matches(actual: object | undefined, expected: object, what = 'the record'): void {
   const members = new Map(Object.entries(actual ?? {}));
   const picked = actual && Object.fromEntries(Object.keys(expected).map((name) => [name, members.get(name)]));
@@ -21,7 +21,7 @@ export function greater(actual: unknown, bound: number, what = 'the number'): vo
     fail(`${what}, which must be above`, actual, bound, '>');
 }
 
-/** That a promise rejects with an error of that code. */
+/** Checks that a promise rejects with an error with that code. */
 export async function rejects(promise: Promise<unknown>, code: string, what: string): Promise<void> {
   const thrown: unknown = await promise.then(
     (value) => ({ answered: value }),
@@ -47,7 +47,7 @@ function isEqual(a: unknown, b: unknown): boolean {
 
 const LONGEST_PRINT = 300;
 
-/** Short, since nobody reads a megabyte. */
+/** A value as text, shortened to fit into a message. */
 function print(value: unknown): string {
   const text =
     JSON.stringify(value, (_, member: unknown) => (member === undefined ? null : member)) ?? 'undefined';

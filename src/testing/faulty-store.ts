@@ -3,23 +3,27 @@ import type { Lease, RecordedStep, StoreKey, StoredRecord } from '../core/record
 import type { ClaimAnswer, ClaimRequest, LeaseStore, Replacement, Settlement } from '../core/store.js';
 
 export type StoreOperation = 'claim' | 'renew' | 'step' | 'settle' | 'release' | 'read' | 'override';
-/** Called before a command reaches the store (`sent`) and after it was executed (`answered`); may wait, or throw. */
+/** Called before a command reaches the store (`sent`) and after it was executed (`answered`). It may wait, or throw. */
 export type Fault = (moment: 'sent' | 'answered') => void | Promise<void>;
 
 /**
- * A store with faults put in by hand and its commands counted, for tests of what your code does when the store fails:
- * a fault that throws at `sent` is a command that never arrived, at `answered` one whose answer was lost.
+ * Wraps a store, injects faults and counts commands, to test what your code does when the store fails. A fault that throws at
+ * `sent` is a command that never arrived; at `answered` it is one whose answer was lost.
  *
- * To the library it is a store of its own: two of them over one store are two processes, whose runs are not joined.
+ * The library sees each wrapper as another store: two wrappers of one store act like two processes, whose runs are not joined.
+ *
+ * @example
+ * const store = new FaultyStore(new InMemoryStore());
+ * store.faults.claim = () => { throw storeDown(); };
  */
 export class FaultyStore implements LeaseStore {
-  /** How often each command was sent, resends included. */
+  /** How often each command was sent, including resends. */
   readonly calls: Record<StoreOperation, number> = {
     ...{ claim: 0, renew: 0, step: 0, settle: 0, release: 0, read: 0, override: 0 },
   };
-  /** The fault of each command; none where there is nothing. */
+  /** The faults, by command. */
   readonly faults: Partial<Record<StoreOperation, Fault>> = {};
-  /** Whether waiters are woken; without, they poll. */
+  /** Whether waiters are woken. With `false` they poll. */
   pushes = true;
 
   constructor(private readonly inner: LeaseStore) {}
@@ -28,13 +32,13 @@ export class FaultyStore implements LeaseStore {
     return this.inner.requiresScope === true;
   }
 
-  /** Every command from now on is lost and never answered, as with a process that was killed. */
+  /** From now on every command is lost and never answered, as if the process had been killed. */
   cut(): void {
     const lost: Fault = () => new Promise(() => undefined);
     for (const operation of Object.keys(this.calls) as StoreOperation[]) this.faults[operation] = lost;
   }
 
-  /** Takes all faults away. */
+  /** Removes all faults. */
   heal(): void {
     for (const operation of Object.keys(this.calls) as StoreOperation[]) delete this.faults[operation];
   }
@@ -61,7 +65,7 @@ export class FaultyStore implements LeaseStore {
     return this.#through('override', () => this.inner.override(key, replacement));
   }
   async subscribe(key: StoreKey, wake: () => void): Promise<() => void> {
-    if (!this.pushes || !this.inner.subscribe) throw new Error('no pub/sub to be had');
+    if (!this.pushes || !this.inner.subscribe) throw new Error('this store has no wake-ups');
     return this.inner.subscribe(key, wake);
   }
   async close(): Promise<void> {
@@ -78,7 +82,7 @@ export class FaultyStore implements LeaseStore {
   }
 }
 
-/** What a store rejects with while it can't be reached: STORE_UNAVAILABLE, transient, so that the command is resent. */
+/** The error of a store that can't be reached: STORE_UNAVAILABLE and transient, so that the command is resent. */
 export function storeDown(cause?: unknown): StoreError {
   return new StoreError('STORE_UNAVAILABLE', 'the connection broke', { cause, transient: true });
 }

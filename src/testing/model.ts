@@ -7,15 +7,15 @@ import {
 } from '../core/record.js';
 import type { ClaimRequest, Replacement, Settlement } from '../core/store.js';
 
-/** A record as {@link ReferenceModel} keeps it: without clocks, since a lease is live until something ends it. */
+/** A record of {@link ReferenceModel}. It has no lease end, because the model has no clock. */
 export interface ModelRecord {
   readonly status: Settlement['status'] | 'TOMBSTONE';
   readonly final: boolean;
-  /** Whether an attempt holds it: it is in progress, and its lease has not ended. */
+  /** Whether the record is in progress and its lease has not ended. */
   readonly isLive: boolean;
-  /** The owner token; empty for a record that a person forgot. A mark of a withdrawal has the token that was withdrawn. */
+  /** The owner token; empty for a forgotten record. The mark of a withdrawal has the withdrawn token. */
   readonly token: string;
-  /** Who held the record before, or withdrew a claim of it, and so is recognised. */
+  /** The previous owner, or a withdrawn claim: commands with this token are recognised. */
   readonly previous:
     { readonly token: string; readonly end: 'settled' | 'abandoned' | 'withdrawn' } | undefined;
   readonly fence: number;
@@ -27,37 +27,37 @@ export interface ModelRecord {
   readonly createdAtMs: number;
   readonly startedAtMs: number;
   readonly payload: string | undefined;
-  /** The steps of all attempts so far, in the order in which they were recorded. */
+  /** The steps of all attempts, in the order in which they were recorded. */
   readonly steps: readonly RecordedStep[];
-  /** Kept for final records alone. */
+  /** Counted for final records only. */
   readonly hitCount: number;
-  /** What the claim replaced, one level deep: a release puts it back. */
+  /** The record that the claim replaced, without its own `prior`. A release restores it. */
   readonly prior: ModelRecord | undefined;
 }
 
 /**
- * The specification of a `LeaseStore`, as a program: what each of its methods makes of one key, and answers. The random
- * histories of `describeStoreContract()` compare a store with it, and tests of your own may do the same: play each command on the
- * store and on the model, and compare the answers, and `record` with what the store reads.
+ * The specification of a `LeaseStore` as a program: what each method does to the record of one key, and what it returns. The
+ * random histories of `describeStoreContract()` compare a store with it. Your own tests can do the same: run each command on the
+ * store and on the model, compare the answers, and compare `record` with what the store reads.
  *
- * It has no clock. A lease ends by `runOut()`, and nothing expires. Fences and moments are the store's to choose, so the model
- * is told them. It does not say what becomes of a token that ended and that no record names any more (`recognises`): a store
- * may have forgotten it.
+ * The model has no clock: `runOut()` ends a lease, and nothing expires. The store chooses fencing tokens and times, so the model
+ * takes them from the store's answers. For a token that has ended and that no record names any more (see `recognises`), the model
+ * specifies nothing, because a store may have forgotten it.
  */
 export class ReferenceModel {
-  /** What stands at the key; undefined for absence. A tombstone is read as absence as well. */
+  /** The record of the key; undefined if there is none. For readers a tombstone means that there is none too. */
   record: ModelRecord | undefined;
-  /** The highest fence that was seen so far: the next one given is above it (G5). */
+  /** The highest fencing token so far: the next one must be above it (G5). */
   fenceSeen = 0;
 
-  /** Whether the store must still know the token, and so must know what it did. */
+  /** Whether the store must still recognise commands with this token. */
   recognises(token: string): boolean {
     return this.record?.token === token || this.record?.previous?.token === token;
   }
 
   /**
-   * Whether a claim is granted: `granted` to a new attempt, `resent` to the one that holds the record. After either, tell the
-   * model of the store's grant, by {@link granted} or {@link renew}. Counts a hit on a final record.
+   * The answer to a claim: `granted` to a new attempt, `resent` if the attempt has the record already, or `refused`. After the
+   * first two, pass the store's grant to the model, by {@link granted} or {@link renew}. Counts a hit on a final record.
    */
   claim(request: ClaimRequest): 'granted' | 'resent' | 'refused' {
     const found = this.record;
@@ -68,7 +68,7 @@ export class ReferenceModel {
     return 'refused';
   }
 
-  /** Makes the record of a claim that was `granted`. Its fence and moments are the store's. */
+  /** Makes the record of a claim that was `granted`, with the fencing token and the times of the store's grant. */
   granted(
     request: ClaimRequest,
     { fence, createdAtMs, startedAtMs }: Pick<Lease, 'fence' | 'createdAtMs' | 'startedAtMs'>,
@@ -78,7 +78,7 @@ export class ReferenceModel {
     const { token, fingerprint, onAbandoned, notes } = request;
     this.record = {
       ...{ ...RUNNING, token, fence, fingerprint, onAbandoned, notes, startedAtMs },
-      previous: replaced && { token: replaced.token, end: endOf(replaced) },
+      previous: replaced && { token: replaced.token, end: howEnded(replaced) },
       attempt: (replaced?.attempt ?? 0) + 1,
       failures: prior?.failures ?? 0,
       createdAtMs: replaced?.createdAtMs ?? createdAtMs,
@@ -96,12 +96,12 @@ export class ReferenceModel {
     return true;
   }
 
-  /** The lease of the standing record has run out. */
+  /** Ends the lease of the record. */
   runOut(): void {
     if (this.record) this.record = { ...this.record, isLive: false };
   }
 
-  /** Whether a step is accepted, or was there before. */
+  /** Whether a step is accepted, or was recorded before. */
   step(lease: Lease, step: RecordedStep): boolean {
     const own = this.#own(lease.token);
     if (!own && this.record?.previous?.token === lease.token) return hasStep(this.record.steps, step);
@@ -135,7 +135,7 @@ export class ReferenceModel {
     return true;
   }
 
-  /** Whether a release undid a claim. Where it did not, it may leave a mark. */
+  /** Whether a release undid a claim. If not, it may leave a mark. */
   release(token: string): boolean {
     const found = this.record;
     const own = this.#own(token);
@@ -146,12 +146,12 @@ export class ReferenceModel {
     return own !== undefined;
   }
 
-  /** A person's write. The fence that an outcome by hand gets is the store's: set it in `record`. */
+  /** Resolves or forgets the key. After a resolve, set the store's new fencing token in `record`. */
   override(replacement: Replacement): 'done' | 'absent' | 'live' {
     const found = this.record;
     if (!found || found.status === 'TOMBSTONE') return 'absent';
     if (found.isLive && !(replacement.kind === 'forget' && replacement.force)) return 'live';
-    const previous = { token: found.token, end: endOf(found) };
+    const previous = { token: found.token, end: howEnded(found) };
     if (replacement.kind === 'forget') {
       this.record = { ...TOMBSTONE, previous, failures: found.failures };
     } else {
@@ -167,7 +167,7 @@ export class ReferenceModel {
     return this.record?.token === token && this.record.status === 'IN_PROGRESS' ? this.record : undefined;
   }
 
-  /** G3, for a record that is not the writer's own. */
+  /** Whether an attempt may write over a record that is not its own (G3). */
   #mayWrite({ token, fence }: Lease): boolean {
     if (!this.record) return true;
     const isOpenToWrites = this.record.status !== 'TOMBSTONE' && !this.record.final;
@@ -202,13 +202,13 @@ function isOpen(found: ModelRecord, replacing: string | undefined): boolean {
   return found.token === replacing && !found.final && !found.isLive;
 }
 
-const endOf = ({ status }: ModelRecord) =>
+const howEnded = ({ status }: ModelRecord) =>
   status === 'IN_PROGRESS' ? ('abandoned' as const) : ('settled' as const);
 
 const hasStep = (steps: readonly RecordedStep[], { name }: RecordedStep): boolean =>
   steps.some((each) => each.name === name);
 
-/** The record as its owner knows it, written where nothing or something older stands. */
+/** A record made from its owner's lease, for a write where there is none, or one with a lower fencing token. */
 function written(lease: Lease): ModelRecord {
   const { token, fence, attempt, failures, fingerprint, onAbandoned, notes, steps } = lease;
   const { createdAtMs, startedAtMs, previousToken, previousEnd } = lease;

@@ -15,22 +15,22 @@ import type { TestRunner } from './runner.js';
 export interface ContractSubject {
   readonly store: LeaseStore;
   /**
-   * Another instance of the same store, as another process has one: a view of the same records that shares nothing else
-   * with `store`, no connection, no cache and, where the store can be given one, not the clock. The suite closes it by its own
-   * `close()`. A store without it is not tested for several processes: say why in `skip['several instances']`.
+   * Opens another instance of the same store, as another process would: with the same records, and nothing else in common with
+   * `store`: no connection, no cache, and if the store takes a clock, another one. The suite calls its `close()`. If a store has
+   * no second instance, say why in `skip['several instances']`; it is then not tested for several processes.
    * @default none
    */
   another?(): LeaseStore | Promise<LeaseStore>;
   /**
-   * Moves the store's clock on by so many milliseconds, where that is not the real one.
-   * @default waits for them
+   * Advances the store's clock, if it is not the real one.
+   * @default waits that many milliseconds
    */
   advance?(ms: number): Promise<void>;
-  /** Closes what the factory opened beside the store. The store's own `close()` is called before. */
+  /** Closes what the factory opened besides the store. The store's own `close()` is called before. */
   close?(): Promise<void>;
 }
 
-/** What a store may be unable to have. Everything else is no store's choice. */
+/** The optional parts of the contract. Every store must have everything else. */
 export const CONTRACT_PARTS = [
   /** `subscribe()`: without it, waiters poll. */
   'wake-ups',
@@ -40,7 +40,7 @@ export const CONTRACT_PARTS = [
   'large values',
   /** Addresses with control characters, empty parts, and the like. */
   'hostile keys',
-  /** Several instances that see the same records: those of a store that lives in one process only do not. */
+  /** Several instances that see the same records. A store in the memory of one process has only one. */
   'several instances',
   /** Histories made by fast-check. */
   'random histories',
@@ -49,8 +49,7 @@ export type ContractPart = (typeof CONTRACT_PARTS)[number];
 
 export interface ContractOptions {
   /**
-   * What the store can't have, each with the reason, which is printed with the tests that are left out. Nothing is
-   * skipped that is not named here. @default {}
+   * Parts to skip, each with the reason, which is printed with the skipped tests. Nothing else is skipped. @default {}
    */
   readonly skip?: Readonly<Partial<Record<ContractPart, string>>>;
   /** The lease of claims that no test waits for: much longer than a test takes. @default 60000 */
@@ -59,13 +58,13 @@ export interface ContractOptions {
   readonly shortLeaseMs?: number;
   /** How long an unsettled record stays after its lease: much longer than a test takes. @default 60000 */
   readonly unsettledMs?: number;
-  /** The longest a test waits for a lease or a retention to end. @default 5000 */
-  readonly patienceMs?: number;
-  /** How many random histories there are. @default 100 */
+  /** The longest time that a test waits for a lease or a retention to end. @default 5000 */
+  readonly maxWaitMs?: number;
+  /** The number of random histories. @default 100 */
   readonly histories?: number;
-  /** Repeats the random histories of a run that failed, which prints its seed. @default random */
+  /** The seed of the random histories. A failed run prints its seed, to repeat it. @default random */
   readonly seed?: number;
-  /** The test functions. @default the globals of that name */
+  /** The functions of the test runner. @default the globals with these names */
   readonly runner?: TestRunner;
 }
 
@@ -75,7 +74,7 @@ export interface ContractTerms {
   readonly leaseMs: number;
   readonly shortLeaseMs: number;
   readonly unsettledMs: number;
-  readonly patienceMs: number;
+  readonly maxWaitMs: number;
   readonly histories: number;
   readonly seed: number | undefined;
 }
@@ -85,7 +84,7 @@ export const CONTRACT_OPTIONS = {
   leaseMs: DURATION,
   shortLeaseMs: DURATION,
   unsettledMs: DURATION,
-  patienceMs: DURATION,
+  maxWaitMs: DURATION,
   histories: COUNT,
   seed: { check: checkSeed },
   runner: ANY,
@@ -95,20 +94,20 @@ export const CONTRACT_OPTIONS = {
 export function checkOptions(given: ContractOptions): ContractTerms {
   const options = readOptions<ContractOptions>('describeStoreContract()', CONTRACT_OPTIONS, given);
   const { skip = {}, leaseMs = 60_000, shortLeaseMs = 50, unsettledMs = 60_000 } = options;
-  const { patienceMs = 5_000, histories = 100, seed } = options;
-  return { skip, leaseMs, shortLeaseMs, unsettledMs, patienceMs, histories, seed };
+  const { maxWaitMs = 5_000, histories = 100, seed } = options;
+  return { skip, leaseMs, shortLeaseMs, unsettledMs, maxWaitMs, histories, seed };
 }
 
 function checkSkip(skip: unknown, option: string): object {
   checkNames(option, skip, Object.fromEntries(CONTRACT_PARTS.map((part) => [part, ANY])));
   for (const [part, reason] of Object.entries(skip as object)) {
     if (typeof reason === 'string' && reason.trim() !== '') continue;
-    throw invalid(`skip["${part}"] is ${show(reason)}: give the reason, which is printed`);
+    throw invalid(`skip["${part}"] is ${show(reason)}: give the reason as text, which is printed`);
   }
   return skip as object;
 }
 
 function checkSeed(seed: unknown, option: string): number {
   if (Number.isInteger(seed)) return seed as number;
-  throw invalid(`${option} is ${show(seed)}: it is the whole number that a failed run has printed`);
+  throw invalid(`${option} is ${show(seed)}: give the whole number that a failed run has printed`);
 }

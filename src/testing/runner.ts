@@ -1,9 +1,9 @@
 import { UsageError } from '../core/errors.js';
 
 /**
- * The subset of a test runner that the contract calls. It is taken from the globals and not imported from
- * `@jest/globals`, so that one build serves jest in CommonJS and in ESM, vitest with `globals: true`, and runners that are
- * handed in (`node:test`), none of which has to be installed for another's sake.
+ * The functions of a test runner that the contract calls. They are taken from the globals and not imported from `@jest/globals`,
+ * so that one build works with jest in CommonJS and ESM, with vitest and `globals: true`, and with runners that are passed in
+ * (`node:test`), without any of them being required.
  */
 export interface TestRunner {
   readonly describe: (name: string, body: () => void) => unknown;
@@ -19,7 +19,7 @@ export interface TestFunction {
 
 const MEMBERS = ['describe', 'test', 'beforeEach', 'afterEach'] as const;
 
-/** @throws UsageError INVALID_OPTIONS where there is no test runner to be had */
+/** @throws UsageError INVALID_OPTIONS if there is no test runner */
 export function findRunner(given: TestRunner | undefined): TestRunner {
   const found = given ?? (globalThis as unknown as Partial<TestRunner>);
   const missing = MEMBERS.filter((name) => typeof found[name] !== 'function');

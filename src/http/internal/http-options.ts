@@ -71,7 +71,10 @@ export interface HttpOptions<Req, Rest extends unknown[] = []> extends CommonOpt
    * undefined (INVALID_KEY): leave it out instead. @default none: the header is used
    */
   key?: RequestFunction<Req, Rest, CallerName>;
-  /** Whether the header may contain a key without quotes, as Stripe's clients send it. @default true; false under `profile: 'ietf'` */
+  /**
+   * Whether the header may contain a key without quotes, as Stripe's clients send it.
+   * @default true; false under `profile: 'ietf'`
+   */
   bareKeys?: boolean;
   /**
    * Whether each host has its own keys: `true` uses the `Host` of the request; give a function if a proxy replaces that header. A
@@ -86,7 +89,10 @@ export interface HttpOptions<Req, Rest extends unknown[] = []> extends CommonOpt
    * @default the route's pattern if the framework has one, else the path; always the path under `profile: 'acp'`
    */
   route?: RequestFunction<Req, Rest, string>;
-  /** Returns what must be equal in a retry, instead of path, query and body. If it returns nothing, the request is refused. @default none */
+  /**
+   * Returns what must be equal in a retry, instead of path, query and body. If it returns nothing, the request is refused.
+   * @default none
+   */
   fingerprint?: RequestFunction<Req, Rest, unknown>;
   /**
    * Decides whether an answer is remembered: `true`, `false` or a verdict; undefined means the default. It is called when the
@@ -100,7 +106,10 @@ export interface HttpOptions<Req, Rest extends unknown[] = []> extends CommonOpt
    * @default `ttl` for all
    */
   ttlOf?: (answer: RememberedAnswer) => Duration | undefined;
-  /** What happens after a crash: run again, refuse with IN_DOUBT, or call a function that finds out, under the new lease. @default 'retry' */
+  /**
+   * What happens after a crash: run again, refuse with IN_DOUBT, or call a function that finds out, under the new lease.
+   * @default 'retry'
+   */
   onAbandoned?: 'retry' | 'block' | ReconcileRequest<Req, Rest>;
   /** More headers to replay, besides the default ones. @default [] */
   replayHeaders?: readonly string[];
@@ -127,7 +136,10 @@ export interface HttpOptions<Req, Rest extends unknown[] = []> extends CommonOpt
    * Returns headers for replays and problems, for example for CORS if no middleware sets them. @default none
    */
   headers?: RequestFunction<Req, Rest, Readonly<Record<string, string>> | undefined>;
-  /** Your page about these problems: their link is this and `#CODE`. `'about:blank'` for no link. @default docs/errors.md of this library */
+  /**
+   * Your page about these problems: their link is this and `#CODE`. `'about:blank'` for no link.
+   * @default docs/errors.md of this library
+   */
   docs?: string;
   /** The first part of every address. Two services on one Redis need different prefixes. @default 'idempotency' */
   prefix?: string;

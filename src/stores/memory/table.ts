@@ -13,7 +13,9 @@ export interface TableLimits {
   readonly nowMs: () => number;
 }
 
-/** The number of records that a write checks for expiry: more than the one that it may add, so that expired ones do not pile up. */
+/**
+ * The number of records that a write checks for expiry: more than the one that it may add, so that expired ones do not pile up.
+ */
 const SWEPT_PER_WRITE = 2;
 
 /**
@@ -135,7 +137,9 @@ export class MemoryTable {
 const isBounded = ({ maxEntries, maxEntriesPerScope }: TableLimits): boolean =>
   maxEntries < Infinity || maxEntriesPerScope < Infinity;
 
-/** Whether a record may be evicted. A failure with recorded steps may not: a later attempt relies on them to not repeat effects. */
+/**
+ * Whether a record may be evicted. A failure with recorded steps may not: a later attempt relies on them to not repeat effects.
+ */
 function mayBeEvicted({ status, steps }: Kept): boolean {
   return status === 'COMPLETED' || (status === 'FAILED' && steps.length === 0);
 }

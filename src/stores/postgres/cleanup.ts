@@ -1,20 +1,20 @@
 import type { PostgresDatabase } from './database.js';
 
-/** Few enough that a batch takes milliseconds, and holds its rows no longer. */
+/** Small, so that a batch takes milliseconds and locks its rows only that long. */
 export const CLEANUP_BATCH = 1_000;
 
-/** Deletes what has expired, batch by batch. */
+/** Deletes expired records in batches. */
 export async function cleanUp(database: PostgresDatabase, batch: number): Promise<number> {
   for (let total = 0; ;) {
     const [row] = await database.run('CLEANUP', { batch });
     const count = Number(row?.['count'] ?? 0);
     total += count;
-    // Fewer than asked for: the rest is not expired, or in another's hands.
+    // Fewer than requested: the rest has not expired, or another cleanup has locked it.
     if (count < batch) return total;
   }
 }
 
-/** Runs it now and then, one at a time, never keeping a process alive. */
+/** Runs a cleanup repeatedly, one at a time, without keeping the process alive. */
 export class CleanupTimer {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #running: Promise<void> | undefined;
@@ -25,7 +25,7 @@ export class CleanupTimer {
   start(everyMs: number): void {
     void this.stop();
     const sleep = (): void => {
-      // Not all instances at once.
+      // A random delay, so that not all instances clean up at the same time.
       const timer = setTimeout(
         () => {
           this.#running = this.run().finally(() => {
@@ -40,7 +40,7 @@ export class CleanupTimer {
     sleep();
   }
 
-  /** Resolves when none runs any more. */
+  /** Resolves when no cleanup is running any more. */
   async stop(): Promise<void> {
     clearTimeout(this.#timer);
     this.#timer = undefined;

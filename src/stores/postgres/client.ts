@@ -7,22 +7,22 @@ export interface PostgresResult {
   readonly command?: string;
 }
 
-/** What is sent: text with `$1`-style places. `query_timeout` is one of pg's own, which others may ignore. */
+/** A query: text with `$1`-style placeholders. `query_timeout` is an option of pg, which other pools may ignore. */
 export interface PostgresQuery {
-  /** One text, one name: the connection keeps its plan. */
+  /** The name of a prepared statement: the connection keeps the plan of its text. */
   name?: string;
   text: string;
   values?: unknown[];
   query_timeout?: number;
 }
 
-/** An error, or a notification. */
+/** The argument of a client's events: an error or a notification. */
 export interface PostgresEvent {
   readonly message?: string;
   readonly payload?: string | undefined;
 }
 
-/** The part of a pg `PoolClient` that the store calls. */
+/** The methods of a pg `PoolClient` that the store calls. */
 export interface PostgresClient {
   query(query: PostgresQuery): Promise<PostgresResult>;
   /** With an error, or `true`, the connection is closed instead of given back. */
@@ -33,7 +33,7 @@ export interface PostgresClient {
 }
 
 /**
- * The part of a pg `Pool` that the store calls. Structural, so that importing the store never needs pg or its types.
+ * The methods of a pg `Pool` that the store calls. A structural type, so that importing the store does not need pg or its types.
  */
 export interface PostgresPool {
   query(query: PostgresQuery): Promise<PostgresResult>;
@@ -44,23 +44,23 @@ export interface PostgresPool {
 
 const watched = new WeakSet<object>();
 
-/** Owner tokens are drawn anew whenever the pool has opened a connection, as after this machine was cloned. */
-export function redrawTokensOf(pool: PostgresPool): void {
+/** Draws new random bits for owner tokens whenever the pool opens a connection, as it does after this machine was cloned. */
+export function redrawTokensOnConnect(pool: PostgresPool): void {
   if (watched.has(pool)) return;
   watched.add(pool);
   pool.on?.('connect', redrawTokens);
 }
 
-/** How many connections a pool of pg has where it does not say. */
+/** The default of pg's `max`. */
 const PG_DEFAULT_MAX = 10;
 
-export const sizeOf = (pool: PostgresPool): number => pool.options?.max ?? PG_DEFAULT_MAX;
+export const poolSize = (pool: PostgresPool): number => pool.options?.max ?? PG_DEFAULT_MAX;
 
-/** @throws UsageError INVALID_OPTIONS for what is no pool */
+/** @throws UsageError INVALID_OPTIONS for a value that is not a pool */
 export function requirePool(pool: unknown): PostgresPool {
   const has = (name: string): boolean =>
     typeof pool === 'object' && pool !== null && typeof Reflect.get(pool, name) === 'function';
-  // A single pg Client has both too: it can't be waited for by two, and has no release().
+  // A single pg Client has both methods too, but it runs one query at a time and has no release().
   const isClient = has('getTypeParser') || has('escapeIdentifier');
   if (has('query') && has('connect') && !isClient) return pool as PostgresPool;
   throw invalid(
@@ -70,8 +70,8 @@ export function requirePool(pool: unknown): PostgresPool {
 }
 
 /**
- * A connection of the pool, in time. One that comes later is given back at once.
- * @throws what the pool says, or an Error with the code ETIMEDOUT
+ * A connection of the pool. If it does not come in time, it is given back as soon as it comes.
+ * @throws the pool's error, or an Error with the code ETIMEDOUT
  */
 export async function connectWithin(pool: PostgresPool, timeoutMs: number): Promise<PostgresClient> {
   const connecting = checkOut(pool);
@@ -93,10 +93,10 @@ export async function connectWithin(pool: PostgresPool, timeoutMs: number): Prom
 }
 
 /**
- * Runs on a connection of the pool. It goes back to the pool, also after an error, unless that error leaves nobody sure of
- * it: `pool.query()` would close it after every error, as after each row that was waited for in vain, and a busy server
- * would be kept busier by starting sessions. Who gives up before there is one leaves nothing behind in the pool's queue.
- * @param isSound whether the connection is, after that error
+ * Calls `use` with a connection of the pool. The connection goes back to the pool even after an error, if `isSound` says that it
+ * still works. (`pool.query()` would close it after every error, also after each timeout of a row lock. A busy server would then
+ * be kept busy by new sessions.) A call that times out before it gets a connection leaves nothing in the pool's queue.
+ * @param isSound whether the connection still works after an error
  */
 export async function onConnection<T>(
   pool: PostgresPool,
@@ -114,14 +114,17 @@ export async function onConnection<T>(
     throw error;
   } finally {
     client.release(isBroken || undefined);
-    // After the pool has put up its own.
+    // After release(), which adds the pool's own listener.
     client.removeListener('error', ignore);
   }
 }
 
 const ignore = (): void => undefined;
 
-/** How pg hands out a connection at once, without a turn of the event loop; others may know promises only. */
+/**
+ * The form of `connect()` in which pg passes on a connection without a turn of the event loop. Other pools may only return
+ * promises.
+ */
 interface CallsBack {
   connect(
     callback: (error: Error | undefined, client?: PostgresClient) => void,
@@ -129,16 +132,16 @@ interface CallsBack {
 }
 
 /**
- * A connection on which an error is heard from the very moment that it is ours. The pool's own listener is gone by then, and
- * the server's last words may stand in the same packet as its greeting: with nobody listening they would end the process.
- * What is asked of a connection that has failed is refused, so that the error itself may be passed over here.
+ * A connection that has an error listener from the first moment. The pool removes its own listener when it passes a connection
+ * on, and the server's last error may arrive in the same packet as its first answer. Without a listener that would end the
+ * process. The error can be ignored here, because a query on a failed connection is rejected.
  */
 function checkOut(pool: PostgresPool): Promise<PostgresClient> {
   return new Promise((resolve, reject) => {
     const promised = (pool as CallsBack).connect((error, client) => {
       if (!client) return reject(error ?? new Error('the pool handed out no connection'));
       client.on('error', ignore);
-      // By then whoever asked for it listens.
+      // By then the caller has added its own listener.
       setImmediate(() => client.removeListener('error', ignore));
       resolve(client);
     });

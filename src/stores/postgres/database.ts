@@ -1,10 +1,10 @@
 import { onConnection, type PostgresPool, type PostgresQuery, type PostgresResult } from './client.js';
-import { codeOf, isConflict, isRefusal, isUnprepared, LIMIT_EXCEEDED, toPostgresError } from './errors.js';
-import { namesOf, type PostgresTable } from './schema.js';
+import { errorCode, isConflict, isRefusal, isUnprepared, LIMIT_EXCEEDED, toPostgresError } from './errors.js';
+import { quotedNames, type PostgresTable } from './schema.js';
 import type { Value } from './template.js';
 import { statementsFor, type StatementName, type Statements } from './statements.sql.js';
 
-/** How often a statement that fell victim to others is sent again at once: one of them gets through each time. */
+/** How often a statement is repeated after a conflict with others. One of the conflicting statements succeeds each time. */
 const CONFLICTS = 30;
 
 export type Values = Partial<Record<Value, string | number | boolean | null>>;
@@ -15,17 +15,17 @@ export interface Executor {
 }
 
 export interface DatabaseSettings {
-  /** The longest that an answer is waited for: then the connection is dropped. */
+  /** The longest wait for an answer. After it the connection is closed. */
   readonly timeoutMs: number;
-  /** Whether waiters are woken. */
+  /** Whether statements send notifications. */
   readonly notifies: boolean;
-  /** Whether connections keep the plans of the statements, which cost more than all the rest of them. */
+  /** Whether statements are prepared. Planning costs more than all the rest of a statement. */
   readonly prepares: boolean;
-  /** Told once, when a connection turned out to keep none. */
+  /** Called once, if a connection does not keep prepared statements. */
   readonly onUnprepared: () => void;
 }
 
-/** One table, and what is asked of it. */
+/** Runs the statements on one table. */
 export class PostgresDatabase {
   readonly pool: PostgresPool;
   readonly where: PostgresTable;
@@ -39,12 +39,12 @@ export class PostgresDatabase {
     this.where = where;
     this.timeoutMs = settings.timeoutMs;
     this.#settings = settings;
-    this.#statements = statementsFor(namesOf(where));
+    this.#statements = statementsFor(quotedNames(where));
     this.#prepares = settings.prepares;
   }
 
   /**
-   * One statement on a connection of the pool, in a transaction of its own.
+   * Runs a statement on a connection of the pool, in its own transaction.
    * @throws StoreError STORE_UNAVAILABLE
    */
   async run(name: StatementName, values: Values): Promise<Record<string, unknown>[]> {
@@ -54,22 +54,22 @@ export class PostgresDatabase {
           this.runOn(client, name, values),
         );
       } catch (error) {
-        // Sessions may be serializable by default. Every statement knows itself by its token, so that it may be repeated.
+        // Conflicts happen if sessions are serializable by default. Repeating is safe, because a statement recognises its token.
         const mayRepeat = isConflict(error) || isUnprepared(error);
         if (!mayRepeat || conflicts === CONFLICTS) throw toPostgresError(error);
       }
     }
   }
 
-  /** The same inside of somebody's transaction; throws what the driver throws. */
+  /** Runs a statement inside a transaction. Throws what the driver throws. */
   async runOn(executor: Executor, name: StatementName, values: Values): Promise<Record<string, unknown>[]> {
     const { notifies } = this.#settings;
     try {
       return await this.#send(executor, notifies ? 'waking' : 'silent', name, values);
     } catch (error) {
       if (isUnprepared(error)) this.#stopPreparing();
-      // A full queue of wake-ups stops nobody from settling. It shows at the commit, so that here, nothing was done.
-      if (!notifies || codeOf(error) !== LIMIT_EXCEEDED) throw error;
+      // The queue of notifications is full. The error comes at the commit, so nothing was written: repeat without notifying.
+      if (!notifies || errorCode(error) !== LIMIT_EXCEEDED) throw error;
       return await this.#send(executor, 'silent', name, values);
     }
   }
@@ -99,8 +99,8 @@ export class PostgresDatabase {
 }
 
 /**
- * A wait for a row ends at the server before its answer is given up here. Otherwise the connection is dropped, and its session
- * stays in the queue for the row beside the one that takes its place, until the server has no more to give.
+ * The wait for a row lock must end in the server before the client's timeout. Otherwise the client closes the connection while its
+ * session still waits for the row, and opens another one, until the server has no sessions left.
  */
 function lockWithin(lockMs: Values['lock_ms'], timeoutMs: number): string | null {
   if (lockMs === null || lockMs === undefined) return null;

@@ -1,13 +1,13 @@
 import { messageOf } from '../../core/check.js';
 import { isIdempotencyError, StoreError, type IdempotencyError } from '../../core/errors.js';
 
-/** The row is held by a transaction that has not ended. */
+/** The row is locked by a transaction that has not ended. */
 export const LOCK_NOT_AVAILABLE = '55P03';
-/** The server ended a session that was silent inside of a transaction. */
+/** The server ended a session that was inactive inside a transaction. */
 export const IDLE_IN_TRANSACTION = '25P03';
-/** A statement after another one of the transaction had failed. */
+/** A statement was sent after another one of the transaction had failed. */
 export const IN_FAILED_TRANSACTION = '25P02';
-/** Among others, what NOTIFY says when its queue is full. */
+/** Among others: the queue of NOTIFY is full. */
 export const LIMIT_EXCEEDED = '54000';
 const NO_TRANSACTION = '25P01';
 const NO_SUCH_SAVEPOINT = '3B001';
@@ -16,7 +16,7 @@ const DEADLOCK = '40P01';
 const NO_SUCH_STATEMENT = '26000';
 const STATEMENT_EXISTS = '42P05';
 
-/** What each SQLSTATE means for the one who must do something about it; a class of them by its first two characters. */
+/** Advice by SQLSTATE, or by its first two characters for a whole class. */
 const ADVICE: Readonly<Record<string, string>> = {
   '42P01': 'run createSchema() once, or the migration that sqlFor() prints, with the same table and schema',
   '42703': 'the table is not one that sqlFor() prints: run that migration, or give another table',
@@ -32,7 +32,7 @@ const ADVICE: Readonly<Record<string, string>> = {
   '23': 'the table is not one that sqlFor() prints, or its constraints were changed',
 };
 
-/** What may do better in a moment: the connection broke, the server starts, stops, is full or not the primary. */
+/** Errors that may go away in a moment: the connection broke, the server starts or stops, is full, or is not the primary. */
 const TRANSIENT_STATES =
   /^(08...|57P0[1235]|57014|53[023]00|25006|25P03|26000|40001|40P01|42P05|55P03|55006|58000|58030)$/;
 const TRANSIENT_CODES =
@@ -40,31 +40,31 @@ const TRANSIENT_CODES =
 const TRANSIENT_MESSAGES =
   /connection terminated|connection error|not queryable|connection ended|read timeout|timeout exceeded when trying to connect|client was closed|timeout expired/i;
 
-/** The SQLSTATE, or the code of the socket's error. */
-export function codeOf(error: unknown): string | undefined {
+/** The SQLSTATE of a server error, or the code of a socket error. */
+export function errorCode(error: unknown): string | undefined {
   const code = typeof error === 'object' && error !== null ? (error as { code?: unknown }).code : undefined;
   return typeof code === 'string' ? code : undefined;
 }
 
-/** Whether the statement alone was the victim of others: the same one may just be sent again. */
+/** Whether the statement failed because of a conflict with others: it can simply be repeated. */
 export function isConflict(error: unknown): boolean {
-  const code = codeOf(error);
+  const code = errorCode(error);
   return code === SERIALIZATION_FAILURE || code === DEADLOCK;
 }
 
-/** Whether a savepoint is asked for that the transaction has not, or there is no transaction. */
+/** Whether our savepoint, or the transaction, does not exist any more. */
 export function isNotOurTransaction(error: unknown): boolean {
-  const code = codeOf(error);
+  const code = errorCode(error);
   return code === NO_TRANSACTION || code === NO_SUCH_SAVEPOINT;
 }
 
-/** Whether this is not the session that the statement was prepared on: nothing was done. */
+/** Whether the statement was prepared in another session than this one. It was not executed. */
 export function isUnprepared(error: unknown): boolean {
-  const code = codeOf(error);
+  const code = errorCode(error);
   return code === NO_SUCH_STATEMENT || code === STATEMENT_EXISTS;
 }
 
-/** Whether the server itself answered, in a session that goes on: what it refused was certainly not done. */
+/** Whether the server refused the statement and the session continues: then the statement certainly had no effect. */
 export function isRefusal(error: unknown): boolean {
   const { code, severity } = error as { code?: unknown; severity?: unknown };
   return (
@@ -76,21 +76,21 @@ export function isRefusal(error: unknown): boolean {
   );
 }
 
-/** Any failure of a statement as an error of ours. */
+/** Converts any failure of a statement into an error of this library. */
 export function toPostgresError(error: unknown): IdempotencyError {
   if (isIdempotencyError(error)) return error;
-  const code = codeOf(error) ?? '';
-  const told = messageOf(error);
-  if (/after calling end on the pool/.test(told)) {
+  const code = errorCode(error) ?? '';
+  const text = messageOf(error);
+  if (/after calling end on the pool/.test(text)) {
     const message = 'the pool was ended: close the store and what uses it first, then the pool';
     return new StoreError('STORE_UNAVAILABLE', message, { cause: error });
   }
   const advice = ADVICE[code] ?? ADVICE[code.slice(0, 2)];
   if (advice !== undefined) {
-    return new StoreError('STORE_UNAVAILABLE', `PostgreSQL refused: ${told}; ${advice}`, { cause: error });
+    return new StoreError('STORE_UNAVAILABLE', `PostgreSQL refused: ${text}; ${advice}`, { cause: error });
   }
   const transient =
-    TRANSIENT_STATES.test(code) || TRANSIENT_CODES.test(code) || TRANSIENT_MESSAGES.test(told);
-  const message = `PostgreSQL could not be asked: ${told}`;
+    TRANSIENT_STATES.test(code) || TRANSIENT_CODES.test(code) || TRANSIENT_MESSAGES.test(text);
+  const message = `PostgreSQL is unavailable: ${text}`;
   return new StoreError('STORE_UNAVAILABLE', message, { cause: error, transient });
 }

@@ -10,47 +10,50 @@ import {
 import { isRefusal, toPostgresError } from './errors.js';
 import { wakeText } from './record.js';
 
-/** How long the connection is kept after the last waiter has left. */
+/** The connection is kept for this long after the last waiter has left. */
 const LINGER_MS = 1_000;
 const FIRST_RECONNECT_MS = 50;
 const LONGEST_RECONNECT_MS = 1_000;
-/** How long a message that was sent on another connection may take to arrive. */
+/** The longest that the test message, sent on another connection, may take to arrive. */
 const PROBE_MS = 500;
 
 /**
- * The connection that wake-ups come over: one of the pool's, taken at the first wait, shared by all waiters, and closed
- * when nobody has waited for a second. While somebody waits it is made anew when it breaks, and everybody is woken then,
- * since a message may have been missed. It never keeps a process alive: who waits does.
+ * The connection that receives notifications. It is taken from the pool at the first wait, shared by all waiters, and closed a
+ * second after the last one has left. If it breaks while there are waiters, it is opened again, and all of them are woken,
+ * because a notification may have been missed. The connection does not keep a process alive.
  */
 export class PostgresListener {
   readonly #wakes = new Map<string, Set<() => void>>();
   #client: Promise<PostgresClient> | undefined;
-  /** Ends the connection that is there now. */
+  /** Closes the current connection. */
   #disconnect: (() => void) | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #closed = false;
-  /** Whether a connection broke while somebody waited, and messages may have been missed since. */
+  /** Whether a connection broke while there were waiters, so that notifications may have been missed. */
   #missed = false;
-  /** Whether a message has arrived: not through a pooler in transaction mode, which takes LISTEN and passes nothing on. */
-  #heard = false;
-  #isDeaf = false;
+  /**
+   * Whether the test message arrived. It does not through a pooler in transaction mode, which accepts LISTEN and forwards
+   * nothing.
+   */
+  #isHeard = false;
+  #hasReported = false;
 
   /**
-   * @param table the quoted name, as a literal
-   * @param onDeaf told once, when messages turn out not to arrive
+   * @param table the quoted name, as an SQL literal
+   * @param onNoNotifications called once, if the test message does not arrive
    */
   constructor(
     private readonly pool: PostgresPool,
     private readonly table: string,
     private readonly timeoutMs: number,
-    private readonly onDeaf: () => void,
+    private readonly onNoNotifications: () => void,
   ) {}
 
-  /** Resolves once the server listens, with the function that ends it; rejects with a StoreError. */
+  /** Resolves when the connection listens, with a function that ends the subscription. Rejects with a StoreError. */
   async subscribe(address: string, wake: () => void): Promise<() => void> {
     if (this.#closed) throw new StoreError('STORE_UNAVAILABLE', 'this PostgresStore was closed');
     const name = wakeText(address);
-    // A set of its own function: one caller may wait twice with the same one.
+    // A new function for each subscription, because a caller may subscribe the same one twice.
     const entry = (): void => wake();
     const entries = this.#wakes.get(name) ?? new Set();
     this.#wakes.set(name, entries.add(entry));
@@ -89,7 +92,7 @@ export class PostgresListener {
       this.#client = this.#disconnect = undefined;
       client.removeListener('notification', notified);
       client.removeListener('end', onEnd);
-      // Closed, not given back: whoever got it next would be sent our messages.
+      // Closed and not given back to the pool, because it still listens.
       client.release(true);
       if (!broken) return;
       this.#missed = true;
@@ -104,7 +107,7 @@ export class PostgresListener {
     let channel: string;
     try {
       const ask = (text: string) => client.query({ text, query_timeout: this.timeoutMs });
-      // By the table's own number, so that all who write to it mean the same, however they name it.
+      // The channel is named by the table's oid, so that it does not depend on how a store names the table.
       const { rows } = await ask(`SELECT 'twiceshy_' || ${this.table}::regclass::oid::text AS channel`);
       ({ channel } = rows[0] as { channel: string });
       await ask(`LISTEN "${channel}"`);
@@ -115,7 +118,7 @@ export class PostgresListener {
     if (isOver) throw new StoreError('STORE_UNAVAILABLE', 'the connection broke', { transient: true });
     client.unref?.();
     this.#disconnect = () => end(false);
-    if (!this.#heard) await this.#probe(client, channel, () => isOver);
+    if (!this.#isHeard) await this.#probe(client, channel, () => isOver);
     if (isOver) throw new StoreError('STORE_UNAVAILABLE', 'the connection broke', { transient: true });
     if (this.#missed) this.#wakes.forEach((entries) => entries.forEach((wake) => wake()));
     this.#missed = false;
@@ -123,9 +126,8 @@ export class PostgresListener {
   }
 
   /**
-   * Sends a message from another connection. Where none is free in time, nothing is known, and waiters go on as if it had
-   * arrived: they poll as well.
-   * @throws StoreError where it was sent and did not arrive
+   * Sends a test message on another connection. If no connection is free in time, the test is skipped: waiters poll too.
+   * @throws StoreError if the message was sent and did not arrive
    */
   async #probe(client: PostgresClient, channel: string, isBroken: () => boolean): Promise<void> {
     const token = randomUUID();
@@ -138,20 +140,20 @@ export class PostgresListener {
       const query = { text: 'SELECT pg_notify($1, $2)', values: [channel, token], query_timeout: PROBE_MS };
       await onConnection(this.pool, PROBE_MS, isRefusal, (other) => other.query(query));
       const late = new Promise<boolean>((resolve) => (timer = setTimeout(resolve, PROBE_MS, false)));
-      this.#heard = await Promise.race([heard, late]);
+      this.#isHeard = await Promise.race([heard, late]);
     } catch {
       return;
     } finally {
       clearTimeout(timer);
       client.removeListener('notification', notified);
     }
-    if (this.#heard || this.#isDeaf || isBroken()) return;
-    this.#isDeaf = true;
+    if (this.#isHeard || this.#hasReported || isBroken()) return;
+    this.#hasReported = true;
     this.#disconnect?.();
-    this.onDeaf();
+    this.onNoNotifications();
     throw new StoreError(
       'STORE_UNAVAILABLE',
-      'the connections of this pool pass no messages on: waiters poll',
+      'notifications do not arrive on the connections of this pool: waiters poll',
     );
   }
 

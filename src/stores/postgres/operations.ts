@@ -11,7 +11,7 @@ import {
 } from '../../core/store.js';
 import type { Values } from './database.js';
 import {
-  grantOf,
+  toGrant,
   keyText,
   microseconds,
   milliseconds,
@@ -24,10 +24,10 @@ import {
 } from './record.js';
 import type { StatementName } from './statements.sql.js';
 
-/** Runs a statement: on the pool, or inside of a transaction. */
+/** Runs a statement, on the pool or inside a transaction. */
 export type Run = (name: StatementName, values: Values) => Promise<Record<string, unknown>[]>;
 
-/** What the store does, as values for a statement and the meaning of its answer. */
+/** The operations of the store: each passes values to a statement, and interprets its result. */
 export async function claim(
   run: Run,
   key: StoreKey,
@@ -35,7 +35,7 @@ export async function claim(
   lockMs: number | undefined,
 ): Promise<Row> {
   const [row] = await run('CLAIM', {
-    ...identityOf(key, lockMs),
+    ...identityValues(key, lockMs),
     token: request.token,
     replacing: request.replacing ?? null,
     lease_us: microseconds(request.leaseMs),
@@ -57,8 +57,8 @@ export async function renew(
   lockMs: number | undefined,
 ): Promise<number | false> {
   const [row] = await run('RENEW', {
-    ...identityOf(key, lockMs),
-    ...valuesOf(lease, lease.unsettledRetentionMs),
+    ...identityValues(key, lockMs),
+    ...leaseValues(lease, lease.unsettledRetentionMs),
     kept_us: microseconds(lease.unsettledRetentionMs),
     steps: stepsText(lease.steps),
   });
@@ -73,8 +73,8 @@ export async function step(
   lockMs: number | undefined,
 ): Promise<boolean> {
   const rows = await run('STEP', {
-    ...identityOf(key, lockMs),
-    ...valuesOf(lease, lease.unsettledRetentionMs),
+    ...identityValues(key, lockMs),
+    ...leaseValues(lease, lease.unsettledRetentionMs),
     kept_us: microseconds(lease.unsettledRetentionMs),
     steps: stepsText([...lease.steps, recorded]),
     step: stepsText([recorded]),
@@ -93,8 +93,8 @@ export async function settle(
   const { status, final, failures, payload, retentionMs } = settlement;
   const isUnknown = status === 'IN_PROGRESS';
   const rows = await run('SETTLE', {
-    ...identityOf(key, lockMs),
-    ...valuesOf(lease, retentionMs),
+    ...identityValues(key, lockMs),
+    ...leaseValues(lease, retentionMs),
     ...{ status, final, failures },
     payload: isUnknown ? null : textOrNull(payload),
     kept_us: microseconds(isUnknown ? lease.unsettledRetentionMs : retentionMs),
@@ -109,13 +109,13 @@ export async function release(
   token: string,
   lockMs: number | undefined,
 ): Promise<boolean> {
-  const values = { ...identityOf(key, lockMs), token, kept_us: microseconds(MARK_MS) };
+  const values = { ...identityValues(key, lockMs), token, kept_us: microseconds(MARK_MS) };
   const [row] = await run('RELEASE', values);
   return row?.['undone'] === 'true';
 }
 
 export async function read(run: Run, key: StoreKey): Promise<StoredRecord | undefined> {
-  const [selected] = await run('READ', identityOf(key, undefined));
+  const [selected] = await run('READ', identityValues(key, undefined));
   if (!selected) return undefined;
   const row = parseRow(key, selected);
   return row.isTombstone ? undefined : row.record;
@@ -127,7 +127,7 @@ export async function override(
   replacement: Replacement,
   lockMs: number | undefined,
 ): Promise<'done' | 'absent' | 'live'> {
-  const identity = identityOf(key, lockMs);
+  const identity = identityValues(key, lockMs);
   const [row] =
     replacement.kind === 'forget'
       ? await run('FORGET', { ...identity, force: replacement.force, kept_us: microseconds(TOMBSTONE_MS) })
@@ -140,20 +140,20 @@ export async function override(
 function resolution(replacement: Extract<Replacement, { kind: 'resolve' }>): Values {
   const { status, final, token, payload, retentionMs } = replacement;
   if (status === 'IN_PROGRESS') {
-    throw invalid('an outcome by hand is COMPLETED or FAILED');
+    throw invalid('the status of a resolved record must be COMPLETED or FAILED');
   }
   return { status, final, token, payload: textOrNull(payload), kept_us: microseconds(retentionMs) };
 }
 
-const identityOf = (key: StoreKey, lockMs: number | undefined): Values => ({
+const identityValues = (key: StoreKey, lockMs: number | undefined): Values => ({
   key: keyText(key.address),
   digest: key.digest,
   wake: wakeText(key.address),
   lock_ms: lockMs === undefined ? null : String(lockMs),
 });
 
-/** @param retentionMs how long after its lease the attempt may write over absence */
-function valuesOf(lease: Lease, retentionMs: number): Values {
+/** @param retentionMs how long after its lease the attempt may write where there is no record */
+function leaseValues(lease: Lease, retentionMs: number): Values {
   return {
     ...{ token: lease.token, fence: lease.fence, attempt: lease.attempt, failures: lease.failures },
     previous_token: lease.previousToken ?? null,
@@ -176,30 +176,30 @@ const noted = (notes: Notes | undefined): Values => ({
 
 const textOrNull = (text: string | undefined): string | null => (text === undefined ? null : toText(text));
 
-/** Nobody's: the attempt that it stands for is not visible yet. */
+/** The token in place of an attempt's, whose transaction is not committed, so that its token can't be read. */
 const HIDDEN_TOKEN = 'in-a-transaction';
 
 /**
- * What a claim is told.
- * @param sinceUs when the claimer began to wait, on the database's clock
+ * The answer to a claim.
+ * @param sinceUs when the caller began to wait, by the database's clock
  */
-export function answerOf(row: Row, token: string, sinceUs: number): ClaimAnswer {
-  if (isGranted(row, token)) return { kind: 'acquired', grant: grantOf(row) };
+export function claimAnswer(row: Row, token: string, sinceUs: number): ClaimAnswer {
+  if (isGranted(row, token)) return { kind: 'acquired', grant: toGrant(row) };
   const { record, settledUs } = row;
-  // The claim has waited for the row of an attempt that then failed: who waited on it shares its failure, and is not the next
-  // to run. So it is told what stood there when it came, and reads the rest as a waiter does.
+  // This claim waited for the row of an attempt that then failed. A caller that waited shares that failure and does not run next.
+  // So the answer is the running record that was there when the claim came, and the caller reads the failure as a waiter does.
   const waited =
     record.status === 'FAILED' && !record.final && settledUs !== undefined && settledUs > sinceUs;
   return { kind: 'existing', record: waited ? asRunning(record) : record };
 }
 
-/** The record of a transaction that has not ended, as far as anybody can know it. */
+/** A record for an attempt whose transaction has not ended, made from what is visible. */
 export async function hidden(run: Run, key: StoreKey, request: ClaimRequest): Promise<StoredRecord> {
   const below = await read(run, key);
   if (below?.final) return below;
   return asRunning({
     token: HIDDEN_TOKEN,
-    // Above what stood there, and not above the attempt that runs: who waits on it shares its failure.
+    // Above the fence of the visible record, and not above that of the running attempt: so those who wait share its failure.
     fence: (below?.fence ?? 0) + 1,
     attempt: (below?.attempt ?? 0) + 1,
     failures: below?.failures ?? 0,
@@ -221,7 +221,7 @@ const asRunning = (record: Omit<StoredRecord, Fixed>): StoredRecord => ({
   status: 'IN_PROGRESS',
   final: false,
   restored: false,
-  // Only to say that it is not over: the next look is at the record itself.
+  // Any positive value: it only says that the lease has not ended. The caller then reads the record itself.
   leaseRemainingMs: 1_000,
   settledAtMs: undefined,
   payload: undefined,

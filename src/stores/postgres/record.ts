@@ -12,15 +12,15 @@ import {
 } from '../../core/record.js';
 import { FORMAT_VERSION, isNewer } from '../shared/record-fields.js';
 
-/** What no text of PostgreSQL can hold stands behind this character, and so does the character itself. */
+/** Escapes NUL, which no text of PostgreSQL can contain, and itself. */
 const ESCAPE = '\u0001';
-/** An index entry has room for 2,700 bytes. */
+/** Less than the 2,700 bytes that an index entry may have. */
 const MAX_KEY_BYTES = 2_000;
 const KEPT_OF_LONG_KEY = 400;
-/** The last moment that a JavaScript number holds in microseconds. */
+/** The last time that a JavaScript number can hold in microseconds. */
 const LATEST_MS = Math.floor(Number.MAX_SAFE_INTEGER / 1_000);
 
-/** Text as PostgreSQL holds it: as it is, but for NUL. */
+/** Text for PostgreSQL: unchanged, except that NUL is escaped. */
 export function toText(text: string): string {
   if (!text.includes('\0') && !text.includes(ESCAPE)) return text;
   return text.replaceAll(ESCAPE, `${ESCAPE}1`).replaceAll('\0', `${ESCAPE}0`);
@@ -31,30 +31,30 @@ function fromText(text: string): string {
   return text.replaceAll(`${ESCAPE}0`, '\0').replaceAll(`${ESCAPE}1`, ESCAPE);
 }
 
-/** What an address is found by: itself, or, where an index could not hold it, its beginning and its hash. */
+/** The primary key for an address: the address itself, or if that is too long for an index, its beginning and its hash. */
 export function keyText(address: string): string {
   const text = toText(address);
   if (text.length * 3 <= MAX_KEY_BYTES || Buffer.byteLength(text) <= MAX_KEY_BYTES) return text;
-  // Never the text of another address: there, a digit follows the escape.
+  // Never equal to the text of another address, in which a digit follows the escape character.
   return `${text.slice(0, KEPT_OF_LONG_KEY)}${ESCAPE}#${sha256(address, 'hex')}`;
 }
 
-/** What a wake-up names the record by: a channel's message is read by everybody who listens. */
+/** The payload of a notification: a hash of the address, because everybody who listens on the channel can read it. */
 export const wakeText = (address: string): string => sha256(address, 'base64url').slice(0, 22);
 
 export const stepsText = (steps: readonly RecordedStep[]): string => JSON.stringify(steps.map(toStep));
 
-/** For `@>`: the step of this name among all. */
+/** The right side of `@>`, to find a step by its name. */
 export const stepNamed = (name: string): string => JSON.stringify([{ name: toText(name) }]);
 
 export const microseconds = (ms: number): number => Math.round(Math.min(ms, LATEST_MS) * 1_000);
 
-/** A row, as the statements select it. */
+/** A row that was read. */
 export interface Row {
   readonly record: StoredRecord;
   readonly isTombstone: boolean;
   readonly lease: Pick<Lease, 'previousToken' | 'previousEnd' | 'leaseEndsAtMs' | 'steps'>;
-  /** The database's clock when the statement began, in microseconds. */
+  /** The time when the statement began, by the database's clock, in microseconds. */
   readonly nowUs: number;
   readonly settledUs: number | undefined;
 }
@@ -83,7 +83,7 @@ export function parseRow(key: StoreKey, selected: unknown): Row {
   const end = row['previous_end'] === null ? undefined : field.oneOf('previous_end', ENDS);
   return {
     record: {
-      // Only a claim that comes after its own withdrawal is answered with a tombstone: there is nothing to replay.
+      // A tombstone is answered only to a claim that arrives after its own withdrawal. There is nothing to replay.
       status: status === 'TOMBSTONE' ? 'FAILED' : status,
       final: field.oneOf('final', ['true', 'false']) === 'true',
       token: field.text('token'),
@@ -115,14 +115,14 @@ export function parseRow(key: StoreKey, selected: unknown): Row {
   };
 }
 
-export function grantOf({ record, lease }: Row): Grant {
+export function toGrant({ record, lease }: Row): Grant {
   const { token, fence, attempt, failures, createdAtMs, startedAtMs } = record;
   return { token, fence, attempt, failures, createdAtMs, startedAtMs, ...lease };
 }
 
 export const milliseconds = (us: number): number => Math.floor(us / 1_000);
 
-/** The columns of a row, none of which is believed. Numbers come as text, whatever the driver makes of them. */
+/** Reads and checks the columns of a row. Numbers are selected as text, so that type parsers of the driver do not matter. */
 class Fields {
   constructor(
     private readonly key: StoreKey,
@@ -145,7 +145,7 @@ class Fields {
     throw this.#odd(column);
   }
 
-  /** Text that may hold anything, as {@link toText} wrote it. */
+  /** Text that {@link toText} wrote, or undefined. */
   optional(column: string): string | undefined {
     return this.row[column] === null ? undefined : fromText(this.text(column));
   }

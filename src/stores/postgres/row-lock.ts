@@ -1,43 +1,43 @@
-import { sizeOf, type PostgresPool } from './client.js';
-import { codeOf, LOCK_NOT_AVAILABLE } from './errors.js';
+import { poolSize, type PostgresPool } from './client.js';
+import { errorCode, LOCK_NOT_AVAILABLE } from './errors.js';
 
-/** How long a row is waited for at first: longer than anybody but a transaction holds it. */
+/** The first wait for a row lock. Only an open transaction holds a row for longer. */
 const PROBE_MS = 100;
-/** How long it is then waited for by those who may, and how long the others wait to be one of those. */
+/** The second wait for a row lock, and the longest wait for a slot to do that. */
 const SLICE_MS = 500;
-/** Longer than a waiter takes to come back. */
+/** How long a row is assumed to be locked after it was found locked: longer than a waiter takes until its next try. */
 const BELIEVED_MS = 3_000;
 
 export const LOCKED = Symbol('locked');
 
 /**
- * How many may wait for a row at once: each of them holds a connection, and the owner of the row, or its work, may need one.
- * The rest wait without a connection.
+ * Limits how many callers wait for row locks at once. Each of them uses a connection, and the owner of a row may need one for its
+ * work. The others wait here, without a connection.
  */
-class WaitingRoom {
+class RowWaiters {
   #free: number;
   readonly #queue: (() => void)[] = [];
-  /** Which keys were held when they were last looked at, and until when that is believed. */
-  readonly #held = new Map<string, number>();
+  /** Addresses whose row was locked at the last try, and until when that is assumed to be true. */
+  readonly #locked = new Map<string, number>();
 
-  constructor(seats: number) {
-    this.#free = seats;
+  constructor(slots: number) {
+    this.#free = slots;
   }
 
-  /** Whether there was a seat in time. Who got one must `leave()`. */
+  /** Whether a slot was free in time. A caller that got one must call `leave()`. */
   async enter(timeoutMs: number): Promise<boolean> {
     if (this.#free > 0) {
       this.#free--;
       return true;
     }
     return new Promise((resolve) => {
-      const seated = (): void => {
+      const admit = (): void => {
         clearTimeout(timer);
         resolve(true);
       };
-      this.#queue.push(seated);
+      this.#queue.push(admit);
       const timer = setTimeout(() => {
-        this.#queue.splice(this.#queue.indexOf(seated), 1);
+        this.#queue.splice(this.#queue.indexOf(admit), 1);
         resolve(false);
       }, timeoutMs);
     });
@@ -49,68 +49,69 @@ class WaitingRoom {
     else this.#free++;
   }
 
-  isHeld(address: string): boolean {
-    return (this.#held.get(address) ?? 0) > performance.now();
+  isLocked(address: string): boolean {
+    return (this.#locked.get(address) ?? 0) > performance.now();
   }
 
-  remember(address: string, isHeld: boolean): void {
-    this.#held.delete(address);
-    if (isHeld) this.#held.set(address, performance.now() + BELIEVED_MS);
-    // The oldest stands first.
-    for (const [oldest, untilMs] of this.#held) {
+  note(address: string, isLocked: boolean): void {
+    this.#locked.delete(address);
+    if (isLocked) this.#locked.set(address, performance.now() + BELIEVED_MS);
+    // The oldest entry comes first.
+    for (const [oldest, untilMs] of this.#locked) {
       if (untilMs > performance.now()) break;
-      this.#held.delete(oldest);
+      this.#locked.delete(oldest);
     }
   }
 }
 
-/** One for each pool, since what is shared is the pool. */
-const rooms = new WeakMap<PostgresPool, WaitingRoom>();
+/** One for each pool, because the pool's connections are shared. */
+const waitersByPool = new WeakMap<PostgresPool, RowWaiters>();
 
-function roomOf(pool: PostgresPool): WaitingRoom {
-  let room = rooms.get(pool);
-  // Half of the pool; of a pool of one, that one.
-  if (!room) rooms.set(pool, (room = new WaitingRoom(Math.max(1, Math.floor(sizeOf(pool) / 2)))));
-  return room;
+function rowWaiters(pool: PostgresPool): RowWaiters {
+  let waiters = waitersByPool.get(pool);
+  // Half of the pool's connections, and at least one.
+  if (!waiters)
+    waitersByPool.set(pool, (waiters = new RowWaiters(Math.max(1, Math.floor(poolSize(pool) / 2)))));
+  return waiters;
 }
 
 /**
- * Tries, with a bound on the waiting for the row: for a moment, and then as one of the few who may wait longer. Where the
- * row was held a while ago, only as one of those.
- * @param attempt one statement; `lockMs` bounds its waiting
- * @returns LOCKED when a transaction that has not ended holds the row, as far as could be seen
+ * Runs a statement that may have to wait for a row lock. It tries with a short wait first, and then with a longer one, for which
+ * it needs a slot. If the row was locked a short time ago, the first try is left out.
+ * @param run sends the statement; `lockMs` is the longest wait for the lock
+ * @returns LOCKED if the row is probably locked by a transaction that has not ended
  */
-export async function patiently<T>(
+export async function waitForRow<T>(
   pool: PostgresPool,
   address: string,
-  attempt: (lockMs: number) => Promise<T>,
+  run: (lockMs: number) => Promise<T>,
 ): Promise<T | typeof LOCKED> {
-  const room = roomOf(pool);
-  if (!room.isHeld(address)) {
-    const first = await unlessLocked(attempt, PROBE_MS);
+  const waiters = rowWaiters(pool);
+  if (!waiters.isLocked(address)) {
+    const first = await unlessLocked(run, PROBE_MS);
     if (first !== LOCKED) return first;
-    room.remember(address, true);
+    waiters.note(address, true);
   }
-  if (!(await room.enter(SLICE_MS))) return LOCKED;
+  if (!(await waiters.enter(SLICE_MS))) return LOCKED;
   try {
-    const second = await unlessLocked(attempt, SLICE_MS);
-    room.remember(address, second === LOCKED);
+    const second = await unlessLocked(run, SLICE_MS);
+    waiters.note(address, second === LOCKED);
     return second;
   } finally {
-    room.leave();
+    waiters.leave();
   }
 }
 
-/** One try. */
+/** Runs the statement once. @returns LOCKED if the row lock was not free in time */
 export async function unlessLocked<T>(
-  attempt: (lockMs: number) => Promise<T>,
+  run: (lockMs: number) => Promise<T>,
   lockMs: number,
 ): Promise<T | typeof LOCKED> {
   try {
-    return await attempt(lockMs);
+    return await run(lockMs);
   } catch (error) {
     const cause = error instanceof Error ? error.cause : undefined;
-    if ([error, cause].some((each) => codeOf(each) === LOCK_NOT_AVAILABLE)) return LOCKED;
+    if ([error, cause].some((each) => errorCode(each) === LOCK_NOT_AVAILABLE)) return LOCKED;
     throw error;
   }
 }

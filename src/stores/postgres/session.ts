@@ -8,7 +8,7 @@ import {
   type PostgresResult,
 } from './client.js';
 import {
-  codeOf,
+  errorCode,
   IDLE_IN_TRANSACTION,
   IN_FAILED_TRANSACTION,
   isNotOurTransaction,
@@ -19,26 +19,26 @@ import {
 const SAVEPOINT = 'twiceshy_work';
 
 /**
- * What would end the transaction under our hands, as far as the beginning of a text shows it: refused before it is sent. All
- * else is noticed when the attempt ends, since the savepoint of the work is gone then. A ROLLBACK TO is the work's own affair.
+ * Statements that would end the transaction, as far as the beginning of the text shows. They are refused before they are sent.
+ * Hidden ones are noticed when the attempt ends, because the savepoint of the work is missing then. ROLLBACK TO is allowed.
  */
 const ENDS_IT =
   /^\s*(?:begin|start\s+transaction|commit|end|abort|prepare\s+transaction|rollback(?!\s+(?:(?:work|transaction)\s+)?to\b))\b/i;
 
-/** Where the transaction is. `unknown`: the COMMIT was sent, and nobody has heard of it. */
+/** The state of the transaction. `unknown`: COMMIT was sent, and there was no answer. */
 export type SessionState = 'open' | 'committing' | 'committed' | 'gone' | 'unknown';
 
 /**
- * One connection in one transaction, from BEGIN to COMMIT. Its queries run one after the other. The connection goes back to
- * the pool when the transaction has ended, or is closed when nobody can say how.
+ * One transaction on one connection, from BEGIN to COMMIT. Queries run one after another. When the transaction has ended, the
+ * connection goes back to the pool; if it is not known how it ended, the connection is closed.
  */
 export class PostgresSession {
   state: SessionState = 'open';
-  /** Why there is no outcome, once there is none. */
+  /** The reason why the transaction has no outcome; undefined as long as it may have one. */
   failure: IdempotencyError | undefined;
-  /** Whether the work ended the transaction itself, so that what it wrote may have been kept. */
+  /** Whether the work ended the transaction itself, so that its rows may be committed without the record. */
   endedByWork = false;
-  /** What a COMMIT was answered with instead of an answer. */
+  /** The error that the connection failed with when COMMIT was sent. */
   lostBy: unknown;
   #turn: Promise<unknown> = Promise.resolve();
   #inFlight = 0;
@@ -48,20 +48,20 @@ export class PostgresSession {
     private readonly client: PostgresClient,
     private readonly timeoutMs: number,
   ) {
-    // Also while nothing is asked: without a listener, this would end the process.
+    // Also while no query runs: an error event without a listener would end the process.
     client.on('error', this.#onError);
     client.on('end', this.#onEnd);
   }
 
   /**
-   * @param silenceMs how long the server lets the session be silent inside of the transaction before it ends it
+   * @param silenceMs the server ends the transaction if it gets no query for so long
    * @throws what the driver throws
    */
   static async begin(pool: PostgresPool, silenceMs: number, timeoutMs: number): Promise<PostgresSession> {
     const session = new PostgresSession(await connectWithin(pool, timeoutMs), timeoutMs);
     const silence = Math.ceil(Math.min(silenceMs, LONGEST_TIMER_MS));
     try {
-      // Read committed: a claim that has waited for a row sees what became of it, whatever the sessions' default is.
+      // Read committed, whatever the default is: a claim that has waited for a row must see its newest version.
       await session.control(
         `BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = ${silence}`,
       );
@@ -72,7 +72,7 @@ export class PostgresSession {
     }
   }
 
-  /** From here on the work's: what it does can be undone without undoing the claim. */
+  /** Sets a savepoint before the work, so that the work can be undone without the claim. */
   async enterWork(): Promise<void> {
     await this.control(`SET LOCAL lock_timeout TO DEFAULT; SAVEPOINT ${SAVEPOINT}`);
   }
@@ -81,12 +81,12 @@ export class PostgresSession {
     await this.control(`ROLLBACK TO SAVEPOINT ${SAVEPOINT}`).catch((error: unknown) => this.#notice(error));
   }
 
-  /** A query of the work's; throws what the driver throws. */
+  /** Runs a query of the work. Throws what the driver throws. */
   async query(query: string | object, values?: unknown[]): Promise<PostgresResult> {
     const config = typeof query === 'string' ? { text: query } : (query as PostgresQuery);
     if (ENDS_IT.test(config.text)) {
       throw invalid(
-        `the work of a transaction may not end it (${config.text.trim().slice(0, 20)}): it is committed when the work returns, ` +
+        `the work must not end the transaction (${config.text.trim().slice(0, 20)}): it is committed when the work returns, ` +
           'and rolled back when it throws',
       );
     }
@@ -94,7 +94,7 @@ export class PostgresSession {
     return plainResult(await this.send(values ? { ...config, values } : config));
   }
 
-  /** One after the other, since a connection does one thing at a time. */
+  /** Sends queries one after another, because a connection runs one at a time. */
   send(query: PostgresQuery): Promise<PostgresResult> {
     this.#inFlight++;
     const answer = this.#turn.then(() => {
@@ -112,29 +112,29 @@ export class PostgresSession {
     return await this.send({ text, query_timeout: this.timeoutMs });
   }
 
-  /** Breaks the silence, unless a query does. */
+  /** Sends a query if none is running, so that the server does not end the transaction for inactivity. */
   ping(): void {
     if (this.#inFlight > 0 || this.state !== 'open') return;
     this.control('SELECT 1').catch((error: unknown) => {
-      if (codeOf(error) !== IN_FAILED_TRANSACTION) this.lose(error);
+      if (errorCode(error) !== IN_FAILED_TRANSACTION) this.lose(error);
     });
   }
 
   /**
-   * Commits what the work did, with its record.
-   * @returns whether it was committed; undefined when nobody can say
+   * Commits the work and its record.
+   * @returns whether it was committed; undefined if that is not known
    */
   commitWork(): Promise<boolean | undefined> {
-    // One message: where the savepoint is gone, the COMMIT is not executed.
+    // In one message: if the savepoint does not exist, the COMMIT is not executed.
     return this.commit(`RELEASE SAVEPOINT ${SAVEPOINT}; COMMIT`);
   }
 
-  /** The same of a transaction in which there was no work. */
+  /** Commits a transaction in which no work ran. */
   async commit(text = 'COMMIT'): Promise<boolean | undefined> {
     this.state = 'committing';
     try {
-      const { command } = lastOf(await this.control(text));
-      // A transaction in which something failed is answered so, without an error.
+      const { command } = lastResult(await this.control(text));
+      // The answer to the COMMIT of a transaction in which a statement failed. It is not an error.
       if (command === 'ROLLBACK') return this.#refused(undefined);
       this.state = 'committed';
       this.#close(undefined);
@@ -149,12 +149,12 @@ export class PostgresSession {
     }
   }
 
-  /** Leaves nothing of the work. Never fails: where it can't be said, the connection is closed, which says it. */
+  /** Undoes the work. Never fails: if the statement can't be sent, closing the connection undoes the work too. */
   async rollbackWork(): Promise<void> {
     await this.rollback(`ROLLBACK TO SAVEPOINT ${SAVEPOINT}; ROLLBACK`);
   }
 
-  /** The same of a transaction in which there was no work. */
+  /** Undoes a transaction in which no work ran. */
   async rollback(text = 'ROLLBACK'): Promise<void> {
     if (this.#released) return;
     this.state = 'gone';
@@ -167,11 +167,11 @@ export class PostgresSession {
     }
   }
 
-  /** There will be no outcome. The connection is closed, and with it goes all that was done. */
+  /** Ends the session without an outcome. The connection is closed, which rolls the transaction back. */
   lose(cause: unknown): void {
     if (this.state !== 'open') return;
     this.state = 'gone';
-    this.failure = lossOf(cause);
+    this.failure = lossError(cause);
     this.#close(cause);
   }
 
@@ -180,18 +180,18 @@ export class PostgresSession {
     throw error;
   }
 
-  /** The server says that the savepoint of the work is gone: the transaction that we began has ended. */
+  /** The server says that the savepoint does not exist: the work has ended the transaction. */
   async #noticed(cause: unknown): Promise<false> {
     this.endedByWork = true;
     this.failure = new UsageError('INVALID_OPTIONS', ENDED_BY_WORK, { cause });
-    // Of a transaction that the work began in the place of ours.
+    // Ends a transaction that the work may have begun afterwards.
     await this.rollback();
     return false;
   }
 
   #refused(cause: unknown): false {
     this.state = 'gone';
-    const why = cause instanceof Error ? cause.message : 'a statement of it had failed';
+    const why = cause instanceof Error ? cause.message : 'a statement of the transaction had failed';
     const { transient } = toPostgresError(cause) as StoreError;
     const message = `the server refused to commit: ${why}. Nothing was kept, neither rows nor record; the next call runs it again`;
     this.failure = new StoreError('STORE_UNAVAILABLE', message, { cause, transient });
@@ -207,21 +207,21 @@ export class PostgresSession {
     this.#released = true;
     this.client.removeListener('end', this.#onEnd);
     this.client.release(broken === undefined ? undefined : true);
-    // After the pool has put up its own.
+    // After release(), which adds the pool's own listener.
     this.client.removeListener('error', this.#onError);
   }
 }
 
-function lossOf(cause: unknown): IdempotencyError {
+function lossError(cause: unknown): IdempotencyError {
   const kept = 'Nothing was kept, neither rows nor record; the next call runs it again';
-  if (codeOf(cause) === IDLE_IN_TRANSACTION) {
-    const message = `the transaction was silent for longer than its lease, and the server ended it. ${kept}`;
+  if (errorCode(cause) === IDLE_IN_TRANSACTION) {
+    const message = `the transaction was inactive for longer than its lease, and the server ended it. ${kept}`;
     return new OutcomeError('LEASE_LOST', message, { cause });
   }
-  if (codeOf(cause) === IN_FAILED_TRANSACTION) {
+  if (errorCode(cause) === IN_FAILED_TRANSACTION) {
     const message =
-      `a query of the work had failed, and the work went on as if it had not: the transaction can't be committed. ${kept}. ` +
-      'Let the error through, or put a SAVEPOINT before a query that may fail';
+      `a query of the work failed, and the work caught the error and went on: PostgreSQL can't commit such a transaction. ${kept}. ` +
+      'Let the error through, or set a SAVEPOINT before a query that may fail';
     return new StoreError('STORE_UNAVAILABLE', message, { cause });
   }
   const { message, transient } = toPostgresError(cause) as StoreError;
@@ -229,16 +229,16 @@ function lossOf(cause: unknown): IdempotencyError {
 }
 
 export const ENDED_BY_WORK =
-  'the work ended the transaction itself, by a COMMIT or ROLLBACK inside of its SQL. What it wrote before a COMMIT or after a ROLLBACK is ' +
-  'kept, also where the work failed';
+  'the work ended the transaction itself, by a COMMIT or ROLLBACK inside its SQL. What it wrote before a COMMIT or after a ROLLBACK is ' +
+  'kept, even if the work failed';
 
-/** pg answers a text of several statements with a result for each. */
-function lastOf(result: PostgresResult | readonly PostgresResult[]): PostgresResult {
+/** The last result: for a text of several statements, pg returns one for each. */
+function lastResult(result: PostgresResult | readonly PostgresResult[]): PostgresResult {
   const results: readonly PostgresResult[] = Array.isArray(result) ? result : [result];
   return results.at(-1) ?? { rows: [] };
 }
 
-/** Plain data, so that work may return it and a duplicate is given the same: pg's Result is an instance with methods. */
+/** The result as plain data, so that the work may return it and it can be recorded. pg's Result is a class instance. */
 function plainResult(result: PostgresResult): PostgresResult {
   if (Array.isArray(result)) return result.map(plainResult) as unknown as PostgresResult;
   return { rows: result.rows, rowCount: result.rowCount ?? null };

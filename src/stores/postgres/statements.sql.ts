@@ -1,4 +1,4 @@
-import { CLEANUP, FORGET, RESOLVE } from './people.sql.js';
+import { CLEANUP, FORGET, RESOLVE } from './overrides.sql.js';
 import type { Column, Names } from './schema.js';
 import {
   allBut,
@@ -15,21 +15,20 @@ import {
 import { FORMAT_VERSION } from '../shared/record-fields.js';
 
 /**
- * The statements: one each, one round trip, one atomic step. A write is `INSERT ... ON CONFLICT (key) DO UPDATE`, which
- * waits for the row and then sees the newest one, whatever the statement's snapshot holds; what is done about that row is
- * one CASE over it, `how`. The clock is read once a statement, before any waiting: so nothing is judged to have ended
- * earlier than it did.
+ * The statements of the store. Each is one round trip and one atomic step. A write is `INSERT ... ON CONFLICT (key) DO UPDATE`: it
+ * waits for the row, and then sees its newest version, independent of the statement's snapshot. A CASE over that row, `how`,
+ * decides what is done to it. The clock is read once, before any waiting, so that no lease is judged to have ended too early.
  *
- * `$name` is a value, `RECORDS` the table, `x` the row that stands there, `c.us` the clock in microseconds.
+ * `$name` is a value, `RECORDS` the table, `x` the existing row, `c.us` the clock in microseconds.
  */
-/** As text, so that no type parser of the user's changes it. */
+/** The selected columns. As text, so that the user's type parsers do not change them. */
 const SELECTED = [
   ...allBut('key', 'prior', 'undone').map((column) => `r.${column}::text`),
   'c.us::text AS now_us',
 ].join(', ');
 
 const IS_OWN = `x.token = $token AND x.status = 'IN_PROGRESS'`;
-/** Of this very claim, what it was without what it replaced itself. */
+/** The replaced row as the value of `prior`, without its own `prior`. */
 const AS_PRIOR = `to_jsonb(x) - 'prior'`;
 
 const CLAIM_HOW = `CASE
@@ -45,7 +44,7 @@ const CLAIM_HOW = `CASE
     ELSE 'keep'
   END`;
 
-/** A claim that is refused and has nothing to write is answered from the snapshot, without waiting for the row. */
+/** A claim that is refused and writes nothing is answered from the snapshot, without waiting for the row. */
 const CLAIM = `WITH ${CLOCK},
 seen AS MATERIALIZED (SELECT x.* FROM RECORDS x, clock c WHERE x.key = $key AND ${CLAIM_HOW} = 'keep'),
 claimed AS (
@@ -82,7 +81,7 @@ claimed AS (
     revive: {
       ...{ ...REPLACED, fence: NEXT_FENCE, failures: 'x.failures', prior: AS_PRIOR },
       previous_token: 'x.previous_token',
-      // A claim that was withdrawn before this attempt began says nothing about its record.
+      // A claim that was withdrawn earlier has nothing to do with this attempt.
       previous_end: `nullif(x.previous_end, 'withdrawn')`,
     },
     replace: {
@@ -101,7 +100,10 @@ claimed AS (
 )
 SELECT ${SELECTED} FROM (SELECT * FROM seen UNION ALL SELECT * FROM claimed) r, clock c`;
 
-/** What an attempt may do about the row, by G3: `own`, `rewrite`, `done` before, or `refuse`. */
+/**
+ * What an attempt's write does to the row (G3): change its `own` record, `rewrite` the record, nothing (`done` before), or
+ * `refuse`.
+ */
 const writeHow = (
   own: string,
   settled: 'done' | 'refuse',
@@ -117,7 +119,7 @@ const writeHow = (
     ELSE 'refuse'
   END`;
 
-/** The attempt's record as its owner knows it, written over absence where that is not too late. */
+/** Writes the attempt's record. If there is none, inserts it from the lease, unless that is too late. */
 function write(values: Parameters<typeof insert>[0], how: string, own: Changes): string {
   return `${insert(values)}
   WHERE c.us <= $deadline_us OR EXISTS (SELECT FROM RECORDS x WHERE x.key = $key)
@@ -126,7 +128,9 @@ function write(values: Parameters<typeof insert>[0], how: string, own: Changes):
   RETURNING x.*`;
 }
 
-/** A row that came too late, and stood before the statement and not any more, is written as one that has expired. */
+/**
+ * The expiry of an inserted row. If it is too late to write, the row is inserted as expired: the existing one was just deleted.
+ */
 const inTime = (expiry: string): string => `CASE WHEN c.us <= $deadline_us THEN ${expiry} ELSE 0 END`;
 const WRITTEN = 'written r, clock c WHERE r.expires_us > c.us';
 
@@ -172,7 +176,7 @@ written AS (
   ${write(
     {
       ...{ ...LEASE, status: '$status', final: '$final', payload: '$payload' },
-      // Of an attempt that has ended nobody is the holder.
+      // An attempt that has ended has no holder.
       holder: 'NULL',
       settled_us: `CASE $status WHEN 'IN_PROGRESS' THEN NULL ELSE c.us END`,
       lease_ends_us: `CASE $status WHEN 'IN_PROGRESS' THEN c.us ELSE 0 END`,
@@ -199,13 +203,16 @@ const RELEASE_HOW = `CASE
     WHEN x.token <> $token AND NOT x.final AND x.lease_ends_us <= c.us THEN 'note'
     ELSE 'keep'
   END`;
-/** The fence stays: the next attempt gets a higher one than the one that was undone, whatever the clock says (G5). */
+/**
+ * Without the fence: that of the attempt that is undone stays, so that the next fence is higher even if the clock stepped back
+ * (G5).
+ */
 const RESTORED = allBut('key', 'fence', 'prior', 'previous_token', 'previous_end', 'undone');
 const fromPrior = (column: Column): string => `(jsonb_populate_record(NULL::RECORDS, x.prior)).${column}`;
 
 /**
- * `undone` says whether this release undid a claim: before PostgreSQL 18, a statement can't tell what the row was.
- * Nobody else reads it.
+ * The column `undone` says whether this release undid a claim, because before PostgreSQL 18 a statement can't return the old row.
+ * Only this statement reads it.
  */
 const RELEASE = `WITH ${CLOCK},
 released AS (
@@ -244,7 +251,7 @@ SELECT ${SELECTED} FROM RECORDS r, clock c WHERE r.key = $key AND (r.expires_us 
 const TEXTS = { CLAIM, RENEW, STEP, SETTLE, RELEASE, READ, FORGET, RESOLVE, CLEANUP } as const;
 export type StatementName = keyof typeof TEXTS;
 
-/** The statements, and those that wake nobody: for databases and moments that have no wake-ups. */
+/** The statements in two forms: `waking` ones send notifications, `silent` ones do not. */
 export interface Statements {
   readonly waking: Readonly<Record<StatementName, Statement>>;
   readonly silent: Readonly<Record<StatementName, Statement>>;

@@ -20,52 +20,56 @@ import {
   type TransactionOptions,
 } from '../../transaction/transactions.js';
 import { CLEANUP_BATCH, CleanupTimer, cleanUp } from './cleanup.js';
-import { redrawTokensOf, requirePool, sizeOf, type PostgresPool } from './client.js';
+import { redrawTokensOnConnect, requirePool, poolSize, type PostgresPool } from './client.js';
 import { PostgresDatabase } from './database.js';
 import { toPostgresError } from './errors.js';
 import { PostgresListener } from './listener.js';
 import * as operations from './operations.js';
-import { answerOf, hidden } from './operations.js';
-import { LOCKED, patiently, unlessLocked } from './row-lock.js';
-import { lockedMigration, namesOf, type PostgresTable } from './schema.js';
+import { claimAnswer, hidden } from './operations.js';
+import { LOCKED, waitForRow, unlessLocked } from './row-lock.js';
+import { lockedMigration, quotedNames, type PostgresTable } from './schema.js';
 import { PostgresTransactions } from './transactional-store.js';
 
 export type { PostgresClient, PostgresPool, PostgresQuery, PostgresResult } from './client.js';
-export type { Transaction, TransactionDefaults, TransactionOptions } from '../../transaction/transactions.js';
+export type {
+  Transaction,
+  TransactionDefaults,
+  TransactionOptions,
+  TransactionResult,
+} from '../../transaction/transactions.js';
 export { sqlFor, type PostgresTable } from './schema.js';
 
 export interface PostgresStoreOptions extends PostgresTable {
   /**
-   * Whether waiters are woken by LISTEN/NOTIFY, which takes one connection of the pool while somebody waits. With `false`
-   * waiters poll, from 25 ms on to once a second: say so behind a pooler in transaction mode (PgBouncer), or for a
-   * database without NOTIFY. Where notifications do not arrive, the store finds out at the first wait, polls, and warns.
-   * @default true where the pool has room for 3 connections
+   * Whether waiters are woken by LISTEN/NOTIFY. It takes one connection of the pool while there are waiters. With `false`, waiters
+   * poll, first after 25 ms, later once a second. Use `false` behind a pooler in transaction mode (PgBouncer), or for a database
+   * without NOTIFY. If notifications do not arrive, the store notices that at the first wait, warns, and polls.
+   * @default true if the pool has room for 3 connections
    */
   listen?: boolean;
   /**
-   * Whether statements are prepared once a connection, which saves most of what they cost the server. With `false` they are
-   * planned anew each time: say so behind a pooler in transaction mode that keeps no prepared statements (PgBouncer before 1.21).
-   * There the store finds out by itself, and warns.
+   * Whether statements are prepared once for each connection, which saves most of their cost in the server. Use `false` behind a
+   * pooler in transaction mode that keeps no prepared statements (PgBouncer before 1.21). Otherwise the store notices that by
+   * itself, and warns.
    * @default true
    */
   prepare?: boolean;
   /**
-   * A statement that has no connection or no answer for so long fails, and its connection is closed.
+   * A statement without a connection or an answer fails after this time, and its connection is closed.
    * @default 5000
    */
   timeoutMs?: number;
   /**
-   * What all `transaction()`s have in common: the options of `createIdempotency()`, such as `ttl`, `scope` and `codec`.
+   * The defaults of all `transaction()` calls: options of `createIdempotency()`, such as `ttl`, `scope` and `codec`.
    * @default none
    */
   transactions?: TransactionDefaults;
   /**
-   * Told when a cleanup of `startCleanup()` failed, and when connections keep no prepared statements or pass no
-   * notifications on.
+   * Called if a cleanup of `startCleanup()` failed, if connections keep no prepared statements, or if notifications do not arrive.
    * @default process.emitWarning
    */
   onWarning?: (message: string) => void;
-  /** Whether every run on this store must say whose key it is: one without a `scope` is INVALID_OPTIONS. @default false */
+  /** Whether every run on this store needs a `scope`: one without is refused with INVALID_OPTIONS. @default false */
   requireScope?: boolean;
 }
 
@@ -79,27 +83,31 @@ export const POSTGRES_OPTIONS = {
   onWarning: FUNCTION,
   requireScope: BOOLEAN,
 } satisfies OptionTable<PostgresStoreOptions>;
-/** One for the listener, one for the owner, one for the others. */
+/** The listener needs one connection, the work another, and other calls a third. */
 const ROOM_FOR_LISTENER = 3;
-/** Only a transaction that claims a key holds a row for longer than a moment. */
+/** The longest wait for a row lock. Only a transaction that claims a key holds one for longer than a moment. */
 const LOCK_MS = 1_000;
 const UNPREPARED =
-  'the connections of this pool keep no prepared statements, as behind a pooler in transaction mode: from now on none are ' +
-  'prepared. Give PostgresStore { prepare: false } to say so from the start';
+  'the connections of this pool keep no prepared statements, probably because of a pooler in transaction mode: from now on no ' +
+  'statements are prepared. To silence this warning, give PostgresStore { prepare: false }';
 
-const DEAF =
-  'the connections of this pool pass no notifications on, as behind a pooler in transaction mode: from now on waiters poll. Give ' +
-  'PostgresStore { listen: false } to say so from the start';
+const NO_NOTIFICATIONS =
+  'notifications do not arrive on the connections of this pool, probably because of a pooler in transaction mode: from now on ' +
+  'waiters poll. To silence this warning, give PostgresStore { listen: false }';
 
 /**
- * The {@link LeaseStore} in one table of PostgreSQL 12 or later: every method one statement on the database's clock, one round
- * trip each. The table is made by `createSchema()`, or by the migration that {@link sqlFor} prints.
+ * The {@link LeaseStore} in one table of PostgreSQL 12 or later. Every method is one statement and one round trip, and uses the
+ * database's clock. Create the table with `createSchema()`, or with the migration that {@link sqlFor} returns.
  *
- * The pool is the caller's, who closes it after the store. Guarantees G1 to G5 hold as long as the server keeps what it
- * acknowledged: a failover to an asynchronous replica may lose the last writes.
+ * Close the pool yourself, after the store. Guarantees G1 to G5 hold as long as the server keeps what it acknowledged: a failover
+ * to an asynchronous replica may lose the last writes.
+ *
+ * @example
+ * const store = new PostgresStore(new Pool({ connectionString }));
+ * await store.createSchema();
  */
 export class PostgresStore implements LeaseStore {
-  /** How waiters are woken, where they are. */
+  /** Wakes waiters by notifications. Undefined if they poll. */
   subscribe?: NonNullable<LeaseStore['subscribe']>;
   readonly requiresScope: boolean;
   readonly #database: PostgresDatabase;
@@ -109,15 +117,15 @@ export class PostgresStore implements LeaseStore {
   readonly #transactions: Transactions;
 
   /**
-   * @param pool a `Pool` of pg, or what has its `query()` and `connect()`
-   * @throws UsageError INVALID_OPTIONS for what is no pool, and for an unknown or impossible option
+   * @param pool a `Pool` of pg, or an object with its `query()` and `connect()`
+   * @throws UsageError INVALID_OPTIONS for an unknown or wrong option, or something that is not a pool
    */
   constructor(pool: PostgresPool, given: PostgresStoreOptions = {}) {
-    redrawTokensOf(requirePool(pool));
+    redrawTokensOnConnect(requirePool(pool));
     const options = readOptions<PostgresStoreOptions>('PostgresStore', POSTGRES_OPTIONS, given);
     checkListen(pool, options);
     this.requiresScope = options.requireScope === true;
-    const { listen = sizeOf(pool) >= ROOM_FOR_LISTENER, prepare = true, timeoutMs = 5_000 } = options;
+    const { listen = poolSize(pool) >= ROOM_FOR_LISTENER, prepare = true, timeoutMs = 5_000 } = options;
     const warn = options.onWarning ?? emitWarning;
     this.#database = new PostgresDatabase(pool, options, {
       timeoutMs,
@@ -127,10 +135,10 @@ export class PostgresStore implements LeaseStore {
     });
     this.#run = (name, values) => this.#database.run(name, values);
     if (listen) {
-      const listener = new PostgresListener(pool, namesOf(options).literal, timeoutMs, () => {
+      const listener = new PostgresListener(pool, quotedNames(options).literal, timeoutMs, () => {
         delete this.subscribe;
         transactional.stopListening();
-        warn(DEAF);
+        warn(NO_NOTIFICATIONS);
       });
       this.#listener = listener;
       this.subscribe = (key, wake) => listener.subscribe(key.address, wake);
@@ -148,10 +156,10 @@ export class PostgresStore implements LeaseStore {
 
   async claim(key: StoreKey, request: ClaimRequest): Promise<ClaimAnswer> {
     const startedMs = performance.now();
-    const answer = await patiently(this.#database.pool, key.address, async (lockMs) => {
+    const answer = await waitForRow(this.#database.pool, key.address, async (lockMs) => {
       const waitedUs = (performance.now() - startedMs) * 1_000;
       const row = await operations.claim(this.#run, key, request, lockMs);
-      return answerOf(row, request.token, row.nowUs - waitedUs);
+      return claimAnswer(row, request.token, row.nowUs - waitedUs);
     });
     if (answer !== LOCKED) return answer;
     return { kind: 'existing', record: await hidden(this.#run, key, request) };
@@ -178,24 +186,26 @@ export class PostgresStore implements LeaseStore {
   }
 
   async override(key: StoreKey, replacement: Replacement): Promise<'done' | 'absent' | 'live'> {
-    const attempt = (lockMs: number) => operations.override(this.#run, key, replacement, lockMs);
-    const answer = await unlessLocked(attempt, LOCK_MS);
+    const run = (lockMs: number) => operations.override(this.#run, key, replacement, lockMs);
+    const answer = await unlessLocked(run, LOCK_MS);
     return answer === LOCKED ? 'live' : answer;
   }
 
   /**
    * Runs the work in a transaction, once for the key: the claim, the rows that the work writes through `tx.query`, and the
-   * recorded result commit together or not at all. A duplicate waits for the row of the first one, and is then answered from
-   * its record; `createIdempotency({ store }).run()` of the same key, name, scope and prefix shares that record.
+   * recorded result are committed together or not at all. A duplicate waits for the first call, and is answered from its record.
+   * `createIdempotency({ store }).run()` with the same key, name, scope and prefix shares that record.
    *
-   * A crash leaves nothing. A failure rolls back what the work wrote, and is recorded: as final where `remember` says so, and
-   * else for those who wait. What is done elsewhere than through `tx` is not undone.
+   * A crash leaves nothing. If the work fails, its rows are rolled back and the failure is recorded: as final if `remember` says
+   * so, otherwise for callers that wait. What the work does outside of `tx` is not undone.
    *
-   * @throws what the work threw, recorded or its own
-   * @throws StoreError STORE_UNAVAILABLE when nothing was kept: the next call runs it again
-   * @throws OutcomeError LEASE_LOST when the session was silent for longer than `lease`, and nothing was kept
-   * @throws OutcomeError IN_DOUBT when a COMMIT was not answered and the server could not be asked since: rows and record were
-   * kept together or not at all
+   * @example
+   * await store.transaction(order.id, (tx) => tx.query('INSERT INTO orders (id) VALUES ($1)', [order.id]), { name: 'order' });
+   * @throws what the work threw, in this call or in the recorded attempt
+   * @throws StoreError STORE_UNAVAILABLE if nothing was kept: the next call runs the work again
+   * @throws OutcomeError LEASE_LOST if the transaction was inactive for longer than `lease`, and nothing was kept
+   * @throws OutcomeError IN_DOUBT if a COMMIT was not answered and the server can't be reached: rows and record were committed
+   * together or not at all
    * @throws DuplicateError IDEMPOTENCY_TIMEOUT, CONCURRENT_REQUEST, KEY_REUSED
    */
   async transaction<T>(
@@ -207,8 +217,8 @@ export class PostgresStore implements LeaseStore {
   }
 
   /**
-   * Makes the table where it is missing, in one transaction; many may do it at once. The user needs the right to create it, and
-   * none where it is there.
+   * Creates the table if it does not exist, in one transaction. Several processes may do this at once. The database user needs
+   * the right to create it only if it does not exist.
    * @throws StoreError STORE_UNAVAILABLE
    */
   async createSchema(): Promise<void> {
@@ -220,22 +230,22 @@ export class PostgresStore implements LeaseStore {
         throw toPostgresError(error);
       }
     };
-    const literal = namesOf(where).literal;
+    const literal = quotedNames(where).literal;
     const { rows } = await query(`SELECT to_regclass(${literal})::text AS there`);
     if ((rows[0] as { there: string | null }).there !== null) return;
     await query(lockedMigration(where));
   }
 
   /**
-   * Deletes the records whose retention is over, a thousand at a time, and says how many. Many instances may do it at once:
-   * none waits for another. Nothing depends on it but the size of the table, since an expired record counts as absent.
+   * Deletes expired records, a thousand at a time, and returns their number. Several instances may do this at once without
+   * waiting for each other. Only the size of the table depends on it, because an expired record counts as absent.
    * @throws StoreError STORE_UNAVAILABLE
    */
   async cleanup({ batch = CLEANUP_BATCH }: { batch?: number } = {}): Promise<number> {
     return await cleanUp(this.#database, parseCount('batch', batch));
   }
 
-  /** Cleans up every `everyMs` milliseconds, until `stopCleanup()` or `close()`. It never keeps a process alive. */
+  /** Runs a cleanup every `everyMs` milliseconds, until `stopCleanup()` or `close()`. It does not keep the process alive. */
   startCleanup(everyMs: number): void {
     this.#cleanup.start(parseMs('the interval of startCleanup()', everyMs));
   }
@@ -244,15 +254,15 @@ export class PostgresStore implements LeaseStore {
     void this.#cleanup.stop();
   }
 
-  /** Ends the cleanup, and gives the listener's connection back. The pool is the caller's to end, after this. */
+  /** Stops the cleanup, and closes the listener's connection. End the pool yourself, after this. */
   async close(): Promise<void> {
     await Promise.all([this.#cleanup.stop(), this.#listener?.close()]);
   }
 }
 
 function checkListen(pool: PostgresPool, { listen }: PostgresStoreOptions): void {
-  if (listen === true && sizeOf(pool) < 2)
+  if (listen === true && poolSize(pool) < 2)
     throw invalid(
-      'listen takes one connection for itself: give the pool room for more than one, or say listen: false',
+      'listen needs a connection of its own: give the pool room for more than one, or set listen: false',
     );
 }

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { COLUMNS, type Column, type Names } from './schema.js';
 import { FORMAT_VERSION } from '../shared/record-fields.js';
 
-/** The values of the statements. */
+/** The values of the statements, with their types. */
 const TYPES = {
   key: 'text',
   digest: 'text',
@@ -28,29 +28,32 @@ const TYPES = {
   step_named: 'jsonb',
   lease_us: 'bigint',
   kept_us: 'bigint',
-  /** Until when the attempt may write over absence. */
+  /** Until when the attempt may write where there is no record. */
   deadline_us: 'bigint',
   force: 'boolean',
   batch: 'integer',
-  /** The longest that a row is waited for; NULL leaves it as it is. */
+  /** The longest wait for a row lock; NULL keeps the session's setting. */
   lock_ms: 'text',
   wake: 'text',
 } as const;
 export type Value = keyof typeof TYPES;
 
-/** What becomes of columns, as expressions. */
+/** New values of columns, as expressions. */
 export type Changes = Partial<Record<Column, string>>;
 
-/** The database's clock as it is, since now() stands still in a transaction; and how long a row is waited for. */
+/** Reads the database's clock (now() does not advance in a transaction), and sets the longest wait for a row lock. */
 export const CLOCK = `clock AS MATERIALIZED (
   SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS us, set_config('lock_timeout', coalesce($lock_ms, current_setting('lock_timeout')), true)
 )`;
-/** A row that this version can't read, such as one of a newer version, is left alone. */
+/** Whether this version can't read the row, for example because it is of a newer format. Such rows are not changed. */
 export const FOREIGN = `x.version <> ${FORMAT_VERSION} OR jsonb_typeof(x.steps) <> 'array'`;
-/** G5, over the row that stands there, and no further than a JavaScript number goes. */
+/** The next fencing token (G5): above that of the existing row, and not larger than a JavaScript number can hold. */
 export const NEXT_FENCE = 'greatest(least(x.fence, 9007199254740990) + 1, c.us)';
 
-/** `(a, b) = (SELECT ...)`: what each way does to the row. A column that it does not name stays as it is. */
+/**
+ * `(a, b) = (SELECT ...)`: changes the row by one of several ways, which `how` selects. Columns that a way does not name are
+ * kept.
+ */
 export function change(how: string, ways: Record<string, Changes>): string {
   const changed = COLUMNS.filter((column) => Object.values(ways).some((changes) => column in changes));
   const value = (column: Column): string => {
@@ -65,7 +68,7 @@ export function change(how: string, ways: Record<string, Changes>): string {
   )`;
 }
 
-/** A row to be inserted, up to its FROM. */
+/** The INSERT of a row, up to and including its FROM. */
 export const insert = (
   values: Record<Exclude<Column, 'key' | 'version' | 'digest' | 'undone'>, string>,
 ): string => {
@@ -80,22 +83,22 @@ export const insert = (
 export const allBut = (...columns: Column[]): Column[] =>
   COLUMNS.filter((column) => !columns.includes(column));
 
-/** All of the row that was to be inserted. */
+/** Replaces the whole row by the one that the statement wanted to insert. */
 export const REPLACED: Changes = Object.fromEntries(
   allBut('key').map((column) => [column, `excluded.${column}`]),
 );
 
-/** A statement for one table, and the order of its values. */
+/** A statement for one table, with the order of its values. */
 export interface Statement {
-  /** Another one for another text, since many stores may share a connection. */
+  /** Contains a hash of the text, because several stores may share a connection. */
   readonly name: string;
   readonly text: string;
   readonly values: readonly Value[];
 }
 
 /**
- * Puts the table in, and numbers the values.
- * @param names quoted: they may hold anything
+ * Inserts the table's name, and numbers the values.
+ * @param names quoted names, which may contain any characters
  */
 export function compile(title: string, template: string, { table, literal }: Names): Statement {
   const values: Value[] = [];
@@ -103,7 +106,7 @@ export function compile(title: string, template: string, { table, literal }: Nam
     if (!values.includes(name)) values.push(name);
     return `$${values.indexOf(name) + 1}::${TYPES[name]}`;
   });
-  // Last, at once, and by function: a name may hold anything.
+  // In one last step and with a function, because a name may contain any characters, also `$` and RECORDS.
   const text = numbered.replaceAll(/RECORDS|LITERAL/g, (place) => (place === 'RECORDS' ? table : literal));
   const digest = createHash('sha256').update(text).digest('hex').slice(0, 16);
   return { name: `twiceshy_${title.toLowerCase()}_${digest}`, text, values };

@@ -10,26 +10,25 @@ import type { ClaimAnswer, ClaimRequest, LeaseStore, Replacement, Settlement } f
 import type { PostgresDatabase } from './database.js';
 import { toPostgresError } from './errors.js';
 import * as operations from './operations.js';
-import { answerOf, hidden } from './operations.js';
-import { LOCKED, patiently } from './row-lock.js';
+import { claimAnswer, hidden } from './operations.js';
+import { LOCKED, waitForRow } from './row-lock.js';
 import { ENDED_BY_WORK, PostgresSession } from './session.js';
 
 const FIRST_RETRY_MS = 10;
 const LONGEST_RETRY_MS = 250;
 
 /**
- * The store as the engine sees it in the transactional mode: a claim begins a transaction and keeps it open, settling commits
- * it, releasing rolls it back. So all that the engine does holds for it, and nothing is visible before the COMMIT.
+ * The store that the engine uses for transactions: a claim begins a transaction and keeps it open, settling commits it, releasing
+ * rolls it back. So the engine works as with any store, and nothing is visible before the COMMIT.
  *
- * Unlike other stores it has the last word on its deadlines, since a COMMIT that nobody has heard of must not be taken for a
- * finished effect: `settle` never rejects. It answers `true` when all was committed, and else `false`, with the reason in
- * the session.
+ * Unlike other stores it applies its own deadlines, because a COMMIT without an answer must not count as a finished effect. So
+ * `settle` never rejects. It returns `true` if everything was committed; otherwise `false`, with the reason in the session.
  */
 export class PostgresTransactions implements LeaseStore {
   subscribe?: NonNullable<LeaseStore['subscribe']>;
   /** By owner token. */
   readonly #sessions = new Map<string, PostgresSession>();
-  /** Of the attempts that hold a session. */
+  /** The leases of the attempts that have a session. */
   readonly #leases = new WeakMap<PostgresSession, Lease>();
   readonly #run: operations.Run;
 
@@ -42,12 +41,12 @@ export class PostgresTransactions implements LeaseStore {
     this.#run = (name, values) => database.run(name, values);
   }
 
-  /** Messages turned out not to arrive: waiters poll from now on. */
+  /** Called if notifications do not arrive: waiters poll from now on. */
   stopListening(): void {
     delete this.subscribe;
   }
 
-  /** The transaction of an attempt that runs. */
+  /** The transaction of a running attempt. */
   session(token: string): PostgresSession | undefined {
     return this.#sessions.get(token);
   }
@@ -61,7 +60,7 @@ export class PostgresTransactions implements LeaseStore {
         const error = toPostgresError(cause);
         const isTransient = error instanceof StoreError && error.transient;
         if (!isTransient) throw error;
-        // Final, for the engine, which would go on for as long as it waits for a COMMIT.
+        // Not transient, because the engine would repeat the claim for as long as it may wait for a COMMIT.
         if (performance.now() - startedMs > this.database.timeoutMs)
           throw new StoreError('STORE_UNAVAILABLE', error.message, { cause: error });
         await new Promise((resolve) => setTimeout(resolve, retryMs));
@@ -70,7 +69,7 @@ export class PostgresTransactions implements LeaseStore {
   }
 
   async #claim(key: StoreKey, request: ClaimRequest, startedMs: number): Promise<ClaimAnswer> {
-    const answer = await patiently(this.database.pool, key.address, (lockMs) =>
+    const answer = await waitForRow(this.database.pool, key.address, (lockMs) =>
       this.#begin(key, request, lockMs, startedMs),
     );
     if (answer !== LOCKED) return answer;
@@ -88,13 +87,13 @@ export class PostgresTransactions implements LeaseStore {
     try {
       const waitedUs = (performance.now() - startedMs) * 1_000;
       const row = await operations.claim(this.#within(session), key, request, lockMs);
-      const answer = answerOf(row, request.token, row.nowUs - waitedUs);
+      const answer = claimAnswer(row, request.token, row.nowUs - waitedUs);
       if (answer.kind === 'acquired') {
         await session.enterWork();
         this.#sessions.set(request.token, session);
         this.#leases.set(session, leaseOf(request, answer.grant));
       } else {
-        // Of a hit, should it be lost, nobody needs to know.
+        // Commits the count of a hit. If that is lost, nothing depends on it.
         await session.commit();
       }
       return answer;
@@ -104,7 +103,7 @@ export class PostgresTransactions implements LeaseStore {
     }
   }
 
-  /** There is nothing to renew but the server's patience with a silent session. */
+  /** The lease is the open transaction. Renewing it only sends a query, so that the server does not end an inactive session. */
   async renew(_key: StoreKey, lease: Lease): Promise<number | false> {
     const session = this.#sessions.get(lease.token);
     if (session?.state !== 'open') return false;
@@ -148,7 +147,7 @@ export class PostgresTransactions implements LeaseStore {
     return this.store.override(key, replacement);
   }
 
-  /** Puts the record beside the rows: those of a success stay, those of anything else are undone. */
+  /** Writes the record into the transaction. The rows of the work stay only if it completed. */
   async #record(
     session: PostgresSession,
     key: StoreKey,
@@ -171,8 +170,8 @@ export class PostgresTransactions implements LeaseStore {
   }
 
   /**
-   * The work ended the transaction itself, and some of its rows were kept. So that no other attempt writes them again, the key
-   * is recorded as failed, without a value; where its result was recorded along with the rows, that stands.
+   * Called if the work ended the transaction itself, so that some of its rows were committed. Records the key as failed, without a
+   * value, so that no other attempt writes these rows again. If the result was committed together with the rows, that stays.
    */
   async #keepFromRunning(
     session: PostgresSession,
@@ -187,8 +186,8 @@ export class PostgresTransactions implements LeaseStore {
       .then(
         (record) =>
           record?.status === 'COMPLETED'
-            ? 'The result was recorded too: a duplicate is given it'
-            : 'The key was recorded as failed, so that it does not run again; forget() it when you have looked',
+            ? 'The result was recorded too: duplicates get it'
+            : 'The key was recorded as failed, so that it does not run again; check the rows, then forget() the key',
         (error: Error) => `The record could not be written: ${error.message}`,
       );
     session.failure = new UsageError('INVALID_OPTIONS', `${ENDED_BY_WORK}. ${told}`, {
@@ -197,9 +196,9 @@ export class PostgresTransactions implements LeaseStore {
   }
 
   /**
-   * What became of a COMMIT that was not answered. The mark of a release waits for the transaction to end, which it does
-   * within the server's patience, and keeps its token from ever writing again; after that, settling once more is recognised if
-   * it was committed, and refused if not.
+   * Finds out whether a COMMIT that was not answered took effect. A release waits for the transaction's row lock, so until the
+   * transaction has ended, which the server makes sure of; and its mark keeps the token from writing again. After that, settling
+   * again is recognised if the transaction was committed, and refused if not.
    */
   async #readBack(
     session: PostgresSession,
@@ -237,14 +236,14 @@ export class PostgresTransactions implements LeaseStore {
 const notCommitted = (session: PostgresSession): StoreError =>
   new StoreError(
     'STORE_UNAVAILABLE',
-    'the connection was lost at the COMMIT, which was not executed: nothing was kept, neither rows nor record; the next call runs it again',
+    'the connection was lost at the COMMIT, which did not take effect: nothing was kept, neither rows nor record; the next call runs it again',
     { cause: session.lostBy, transient: true },
   );
 
 const inDoubt = (cause: unknown): OutcomeError =>
   new OutcomeError(
     'IN_DOUBT',
-    'the connection was lost at the COMMIT, and the server could not be asked since whether it was executed. Rows and record were ' +
+    'the connection was lost at the COMMIT, and the server could not be reached to find out whether it took effect. Rows and record were ' +
       'kept together or not at all: the next call of the key replays the result, or runs it',
     { cause },
   );

@@ -8,7 +8,9 @@ import {
 } from '../../core/record.js';
 import type { ClaimAnswer } from '../../core/store.js';
 
-/** A record as memory, DynamoDB and KeyValueStore keep it: stores that read a record, decide, and write it if it has not changed. */
+/**
+ * A record as memory, DynamoDB and KeyValueStore keep it: stores that read a record, decide, and write it if it has not changed.
+ */
 export interface Kept {
   readonly digest: string;
   readonly status: StoredRecord['status'] | 'TOMBSTONE';

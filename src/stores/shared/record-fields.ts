@@ -58,7 +58,10 @@ export const RECORD_FIELDS = {
   /** The first optional field, without a tag: present if `ended` is not `-`. */
   previous: { redis: 16, tag: '', column: 'previous_token', sql: 'text' },
   fingerprint: { redis: 22, tag: 'F', column: 'fingerprint', sql: 'text' },
-  /** When this attempt was claimed, in ms. Absent if it equals the fence divided by 1000, which it does unless the clock stepped back. */
+  /**
+   * When this attempt was claimed, in ms. Absent if it equals the fence divided by 1000, which it does unless the clock stepped
+   * back.
+   */
   started: { redis: 13, tag: 'S', column: 'started_us', sql: 'bigint NOT NULL' },
   /** When the first attempt was claimed. Absent if it equals `started`. */
   created: { redis: 13, tag: 'C', column: 'created_us', sql: 'bigint NOT NULL' },

@@ -3,10 +3,10 @@ import type { RecordedStep } from '../../core/record.js';
 
 export type Outcome = 'completed' | 'final' | 'failed' | 'unknown';
 
-/** One of the actors, or the one who holds the record. */
+/** One of the actors by number, or the owner of the record. */
 export type Who = number | 'owner';
 
-/** What one of the actors does. `brief` leases are over at once, `stray` attempts were granted where they are not known. */
+/** What an actor does. A `brief` lease ends at once. A `stray` attempt has a lease for another key. */
 export type Act =
   | { act: 'claim'; who: Who; replacing: 'standing' | 'another' | 'nobody'; brief: boolean }
   | { act: 'renew'; who: Who; brief: boolean }
@@ -19,11 +19,11 @@ export type Act =
 
 const LONGEST_HISTORY = 30;
 
-/** fast-check, and the histories that it makes. It is loaded here, so that the other tests need no fast-check. */
-export async function historiesOf() {
+/** Loads fast-check, and makes the generator of histories. It is loaded here, so that the other tests work without it. */
+export async function makeHistories() {
   const fc = await load();
   const who = fc.constantFrom<Who>(0, 1, 2, 3);
-  // Most writes are an owner's: the rest of them only see that a stale one is refused.
+  // Mostly the owner: writes of others are usually refused.
   const writer = fc.constantFrom<Who>(0, 1, 2, 3, 'owner', 'owner', 'owner');
   const payload = fc.constantFrom(undefined, '', '"done"', 'é\n\n"😀');
   const brief = fc.constantFrom(false, false, false, false, true);

@@ -56,7 +56,7 @@ export function describeClaims(test: ContractTest): void {
     const second = answer.grant;
     matches(second, { attempt: 2, previousToken: first.token, previousEnd: 'abandoned' }, 'the grant');
     equal(second.createdAtMs, first.createdAtMs, 'when the key was first claimed');
-    // When the takeover was granted, by the store's own clock: no slow machine changes that.
+    // The time of the takeover by the store's own clock, so that a slow machine makes no difference.
     greater(second.leaseEndsAtMs - request.leaseMs, first.leaseEndsAtMs - 1, 'the moment of the takeover');
   });
 

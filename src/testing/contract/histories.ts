@@ -4,7 +4,7 @@ import { newToken } from '../../core/token.js';
 import { freshKey, settlement, type Bench, type ContractTest } from '../bench.js';
 import { equal, greater, matches } from '../expect.js';
 import { ReferenceModel, type ModelRecord } from '../model.js';
-import { historiesOf, type Act, type Outcome, type Who } from './acts.js';
+import { makeHistories, type Act, type Outcome, type Who } from './acts.js';
 
 const LONGEST_MS = 110_000;
 const NOTES = {
@@ -18,9 +18,9 @@ export function describeHistories(test: ContractTest): void {
     'G1-G5: the answers to random histories equal those of a reference model',
     async (bench) => {
       const { histories: numRuns, seed } = bench.terms;
-      const { fc, history } = await historiesOf();
+      const { fc, history } = await makeHistories();
       const property = fc.asyncProperty(history, (acts) => play(bench.elsewhere(freshKey()), acts));
-      // The message of what it throws names the seed, the path and the shortest history that fails.
+      // Its error names the seed, the path and the shortest history that fails.
       const bounds = { numRuns, interruptAfterTimeLimit: LONGEST_MS, markInterruptAsFailure: true };
       await fc.assert(property, seed === undefined ? bounds : { ...bounds, seed });
     },
@@ -34,7 +34,7 @@ async function play(bench: Bench, acts: readonly Act[]): Promise<void> {
   await history.revealSteps();
 }
 
-/** One who claims and writes. The token changes when the store need no longer know what it did. */
+/** A process that claims and writes. It gets a new token when the store need not know the old one any more. */
 interface Actor {
   request: ClaimRequest;
   lease: Lease | undefined;
@@ -43,8 +43,8 @@ interface Actor {
 }
 
 /**
- * Plays acts on one key and on the model, and compares. Acts about which the contract promises nothing are left out:
- * those of a token that ended so long ago that no record names it any more.
+ * Plays acts on one key of the store and on the model, and compares the answers. Acts for which the contract promises nothing are
+ * left out: those of a token that has ended and that no record names any more.
  */
 class History {
   readonly #model = new ReferenceModel();
@@ -57,7 +57,7 @@ class History {
   async play(act: Act): Promise<void> {
     if (act.act === 'forget') await this.#override({ kind: 'forget', force: act.force });
     else if (act.act === 'resolve') {
-      await this.#override({ kind: 'resolve', token: newToken(), ...outcomeOf(act) });
+      await this.#override({ kind: 'resolve', token: newToken(), ...toSettlement(act) });
     } else await this.#playBy(this.#find(act.who), act);
     await this.#compare(JSON.stringify(act));
   }
@@ -69,7 +69,7 @@ class History {
     else await this.#write(actor, act);
   }
 
-  /** Steps show in grants only, so at the end one is asked for. */
+  /** Claims at the end, because only a grant shows the steps. */
   async revealSteps(): Promise<void> {
     const found = this.#model.record;
     if (!found || found.final || found.status === 'TOMBSTONE') return;
@@ -102,7 +102,7 @@ class History {
       this.#model.fenceSeen = answer.grant.fence;
       this.#model.granted(request, answer.grant);
     }
-    matches(answer.grant, grantOf(this.#model.record), 'the grant');
+    matches(answer.grant, visibleGrant(this.#model.record), 'the grant');
     actor.lease = leaseOf(actor.request, answer.grant);
     this.#model.renew(actor.lease);
     if (act.brief) await this.#untilAbandoned();
@@ -116,7 +116,7 @@ class History {
     else if (act.act === 'step') await this.#step(actor, lease, act.step);
     else {
       const failures = lease.failures + (act.outcome === 'completed' ? 0 : 1);
-      const how = settlement({ ...outcomeOf(act), failures });
+      const how = settlement({ ...toSettlement(act), failures });
       const isSettled = this.#model.settle(lease, how);
       equal(await this.bench.store.settle(this.bench.key, lease, how), isSettled, 'the settling');
       const isFirst = actor.end === undefined || actor.end === 'unknown';
@@ -141,7 +141,7 @@ class History {
 
   async #release(actor: Actor): Promise<void> {
     const { token } = actor.request;
-    // What was settled is not released, whatever its outcome was.
+    // The engine does not release what it has settled, whatever the outcome was.
     if (actor.end === 'settled' || actor.end === 'unknown') return;
     const isReleased = this.#model.release(token);
     equal(await this.bench.release(token), isReleased, 'the release');
@@ -149,7 +149,7 @@ class History {
     actor.isKnown = true;
   }
 
-  /** An attempt that was granted elsewhere: to this key it is one whose record was lost. */
+  /** Gets a lease for another key. For this key it looks like an attempt whose record was lost. */
   async #stray(actor: Actor): Promise<void> {
     Object.assign(actor, this.#newActor());
     actor.lease = await this.bench.elsewhere().claim(actor.request);
@@ -189,7 +189,7 @@ class History {
 
   #visible(found: ModelRecord): object {
     const { status, final, isLive, payload, hitCount } = found;
-    // Only a token that was withdrawn is ever answered with a tombstone, which looks like a failure of nobody's.
+    // A tombstone is answered only to a withdrawn token. It looks like a failure without an owner.
     if (status === 'TOMBSTONE') return { status: 'FAILED', final, isLive, payload };
     const { token, fence, attempt, failures, fingerprint, onAbandoned, notes } = found;
     const { createdAtMs, startedAtMs, previous } = found;
@@ -201,7 +201,7 @@ class History {
     };
   }
 
-  /** A token that ended, and that no record names any more, is not claimed with: a store may have forgotten it. */
+  /** Replaces a token that has ended and that no record names any more: the store may have forgotten it. */
   #renewToken(actor: Actor): void {
     const found = this.#model.record;
     const isRefusedAnyway = found?.final === true || found?.isLive === true;
@@ -222,8 +222,8 @@ class History {
   }
 }
 
-/** What a grant says about a record that was just claimed. The link to a record that was forgotten may be kept. */
-function grantOf(record: ModelRecord | undefined): object {
+/** What a grant must say about the record that was claimed. A link to a forgotten record is allowed, and is not compared. */
+function visibleGrant(record: ModelRecord | undefined): object {
   if (!record) return {};
   const { token, fence, attempt, failures, createdAtMs, startedAtMs, steps, previous } = record;
   const isLinked = previous && previous.end !== 'withdrawn';
@@ -231,7 +231,7 @@ function grantOf(record: ModelRecord | undefined): object {
   return { token, fence, attempt, failures, createdAtMs, startedAtMs, steps, ...links };
 }
 
-function outcomeOf({
+function toSettlement({
   outcome,
   payload,
 }: {

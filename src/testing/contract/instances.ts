@@ -2,13 +2,13 @@ import { newToken } from '../../core/token.js';
 import { lasting, type Bench, type ContractTest } from '../bench.js';
 import { equal, greater, matches } from '../expect.js';
 import type { ContractPart } from '../options.js';
-import { subscribe } from './people.js';
+import { subscribe } from './overrides.js';
 
 const PART: ContractPart = 'several instances';
-/** How far apart two clocks may be, for what is rounded on the way. */
+/** The largest difference between two instances' times: for rounding. */
 const APART_MS = 50;
 
-/** What holds between two processes: each test has two instances of the store at one key. */
+/** What must hold between processes: each test uses two instances of the store with one key. */
 export function describeInstances(test: ContractTest): void {
   const testBoth = (
     title: string,
@@ -117,7 +117,7 @@ export function describeInstances(test: ContractTest): void {
     'G4: instances judge a lease alike: its moments, its end, and what is left of it',
     async (here, there) => {
       const lease = await here.claim();
-      // One look there between two looks here: what it sees lies between what they see, on a machine of any speed.
+      // One read by the other instance between two reads by this one. Its values must lie between theirs, at any speed.
       const [first, between, last] = [await here.read(), await there.read(), await here.read()];
       const leftMs = between?.leaseRemainingMs ?? 0;
       greater((first?.leaseRemainingMs ?? 0) + APART_MS, leftMs, 'what is left at first');

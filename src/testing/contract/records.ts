@@ -3,10 +3,10 @@ import type { Lease } from '../../core/record.js';
 import type { Bench, ContractTest } from '../bench.js';
 import { equal, greater, matches } from '../expect.js';
 
-/** For clocks that are rounded to a millisecond in several places. */
+/** A tolerance, because times are rounded to milliseconds in several places. */
 const ROUNDING_MS = 5;
 const SHORT_MS = 100;
-/** The lease of an attempt that runs for longer than that. */
+/** The lease of an attempt that runs for longer than the short retention. */
 const LONG_MS = 300;
 
 export function describeRecords(test: ContractTest): void {
@@ -49,7 +49,7 @@ export function describeRecords(test: ContractTest): void {
     await bench.untilGone();
     const next = await bench.claim();
     equal(next.attempt, 1, 'the attempt');
-    // By the store's own clock, since a test may be slower than any retention.
+    // By the store's own clock, because the test itself may be slow.
     greater(next.createdAtMs, lease.createdAtMs + SHORT_MS - ROUNDING_MS, 'the moment it was gone');
   });
 
@@ -63,7 +63,7 @@ export function describeRecords(test: ContractTest): void {
     };
     for (const [what, end] of Object.entries(ends)) {
       const place = bench.elsewhere();
-      // The lease is over by then, so that the attempt ran for as long at least.
+      // The lease has ended by then, so the attempt took at least as long.
       const lease = await place.abandoned({ leaseMs: LONG_MS });
       await end(place, lease);
       const { expiresAtMs = 0 } = (await place.read()) ?? {};

@@ -3,7 +3,7 @@ import { MARK_MS, TOMBSTONE_MS } from '../../core/store.js';
 import { lasting, type Bench, type ContractTest } from '../bench.js';
 import { equal, greater, matches } from '../expect.js';
 
-/** For clocks that are rounded to a millisecond in several places. */
+/** A tolerance, because times are rounded to milliseconds in several places. */
 const ROUNDING_MS = 5;
 
 export function describeResends(test: ContractTest): void {

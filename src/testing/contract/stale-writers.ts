@@ -103,7 +103,7 @@ export function describeStaleWriters(test: ContractTest): void {
     await rejects(takeover(), 'INVALID_KEY', 'a claim');
     await rejects(store.read(other), 'INVALID_KEY', 'a read');
     await rejects(store.override(other, { kind: 'forget', force: true }), 'INVALID_KEY', 'a forgetting');
-    // A write may be refused in either way.
+    // A write may be refused by `false` or by an error.
     const no = (): boolean => false;
     equal(await store.settle(other, lease, settlement()).catch(no), false, 'a settling');
     equal(await store.renew(other, lease).catch(no), false, 'a renewal');

@@ -210,7 +210,7 @@ export function describeSteps(test: ContractTest): void {
 
 async function record(bench: Bench, lease: Lease, ...steps: readonly RecordedStep[]): Promise<void> {
   for (const { name, payload } of steps) {
-    // Not bench.step(), whose default would give a step without a value its name.
+    // Not bench.step(), which would use the name as the value of a step without one.
     equal(
       await bench.store.step(bench.key, lease, { name, payload }),
       true,
@@ -219,7 +219,7 @@ async function record(bench: Bench, lease: Lease, ...steps: readonly RecordedSte
   }
 }
 
-/** The takeover of a lease that has run out. */
+/** Takes over after the lease has ended. */
 async function expired(bench: Bench, lease: Lease): Promise<Lease> {
   await bench.renew({ ...lease, leaseMs: 1 });
   await bench.untilAbandoned();

@@ -71,7 +71,7 @@ async function givesBack(bench: Bench, payload: string | undefined): Promise<voi
   equal((await bench.read())?.payload, payload, 'the payload of the read');
 }
 
-/** What changes when JSON is read and written again: order, spaces, numbers, escapes, names that are there twice. */
+/** JSON that changes when it is parsed and written again: order, spaces, numbers, escapes, duplicate names. */
 const JSON_TEXTS = [
   '{"b":1,"a":2}',
   ' { "a" : [ 1 , 2 ] }\n',

@@ -10,7 +10,7 @@ const BY_HAND = {
   retentionMs: 60_000,
 } as const;
 
-export function describePeople(test: ContractTest): void {
+export function describeOverrides(test: ContractTest): void {
   test('forgetting nothing answers absent, also over a tombstone', async (bench) => {
     equal(await bench.forget(true), 'absent');
     equal(await bench.override({ ...BY_HAND, token: newToken() }), 'absent');
@@ -113,7 +113,7 @@ export function describeWakeUps(test: ContractTest): void {
   }
 }
 
-/** @throws Error where the store has none, so that nothing is skipped silently */
+/** @throws Error if the store has no `subscribe()`, so that no test is skipped silently */
 export async function subscribe({ store, key }: Bench, wake: () => void): Promise<() => void> {
   if (store.subscribe) return store.subscribe(key, wake);
   const advice = 'Where that is meant, pass { skip: { "wake-ups": "<why>" } }';

@@ -3,9 +3,11 @@ import type { Column } from './schema.js';
 import { CLOCK, NEXT_FENCE, type Changes } from './template.js';
 import { FORMAT_VERSION } from '../shared/record-fields.js';
 
-/** What people ask for, and the broom. The words are those of postgres.sql.ts. */
+/** The statements for `override` (FORGET and RESOLVE) and for the cleanup. The placeholders are those of statements.sql.ts. */
 
-/** The attempt that is replaced becomes the previous one, so that its resent commands are still recognised. */
+/**
+ * A write on a user's request. The attempt becomes the previous one, so that commands that it resends are still recognised.
+ */
 const override = (changes: Changes, isLive: string): string => `WITH ${CLOCK},
 found AS (
   SELECT x.key, CASE
@@ -34,7 +36,7 @@ changed AS (
 SELECT f.verdict WAKE FROM found f`;
 
 const LARGEST = String(Number.MAX_SAFE_INTEGER);
-/** Whether the columns that a person's write may keep can be read. */
+/** Whether the columns that an override may keep can be read. */
 const READABLE = [
   `x.version = ${FORMAT_VERSION}`,
   `x.on_abandoned IN (${ABANDONED_RULES.map((rule) => `'${rule}'`).join(', ')})`,
@@ -42,7 +44,7 @@ const READABLE = [
     (column) => `x.${column} BETWEEN 0 AND ${LARGEST}`,
   ),
 ].join(' AND ');
-/** What stays of the record, and what stands there instead where nobody knows what it says. */
+/** The existing value of a column, or another one if the row can't be read. */
 const readable = (column: Column, otherwise: string): string =>
   `CASE WHEN ${READABLE} THEN x.${column} ELSE ${otherwise} END`;
 
@@ -68,7 +70,7 @@ export const RESOLVE = override(
   'true',
 );
 
-/** Many may do it at once: each takes rows that no other has. */
+/** Several instances may clean up at once: each skips the rows that another one has locked. */
 export const CLEANUP = `WITH ${CLOCK},
 expired AS (
   SELECT x.key FROM RECORDS x, clock c WHERE x.expires_us <= c.us AND x.version = ${FORMAT_VERSION}
