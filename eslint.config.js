@@ -26,7 +26,7 @@ const imports = {
 };
 
 export default tseslint.config(
-  { ignores: ['dist/', 'coverage/', '__tests__/package/fixtures/'] },
+  { ignores: ['dist/', '.more/', 'coverage/', '__tests__/package/fixtures/'] },
   { linterOptions: { reportUnusedDisableDirectives: 'error' } },
   tseslint.configs.recommendedTypeChecked,
   {
@@ -54,6 +54,10 @@ export default tseslint.config(
   {
     files: ['src/**/*.ts'],
     rules: {
+      'no-restricted-globals': [
+        'error',
+        { name: 'Buffer', message: "import it from 'node:buffer': workerd has no global of that name." },
+      ],
       complexity: ['error', 15],
       'max-depth': ['error', 3],
       'max-lines': ['error', { max: 250, skipBlankLines: true, skipComments: true }],

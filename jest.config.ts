@@ -3,21 +3,22 @@
  */
 import type { Config } from 'jest';
 
-const isMore = process.env['TWICESHY_MORE'] === '1';
+/** What `npm test` leaves out: `npm run test:more` and `npm run test:long`. */
+const TIERS = ['more', 'long'];
+const tier = process.env['TWICESHY_TIER'];
 
 const config: Config = {
   testEnvironment: 'node',
-  testMatch: isMore
-    ? ['<rootDir>/__tests__/more/**/*.test.ts']
+  testMatch: tier
+    ? [`<rootDir>/__tests__/${tier}/**/*.test.ts`]
     : ['<rootDir>/__tests__/**/*.test.ts', '<rootDir>/examples/**/*.test.ts'],
   // The fixtures are projects of their own, copied out and installed by the package tests.
   testPathIgnorePatterns: [
     '/node_modules/',
     '<rootDir>/__tests__/package/fixtures/',
-    // What takes long, or installs packages: `npm run test:more`.
-    ...(isMore ? [] : ['<rootDir>/__tests__/more/']),
+    ...TIERS.filter((each) => each !== tier).map((each) => `<rootDir>/__tests__/${each}/`),
   ],
-  modulePathIgnorePatterns: ['<rootDir>/dist', '<rootDir>/__tests__/package/fixtures/'],
+  modulePathIgnorePatterns: ['<rootDir>/dist', '<rootDir>/.more', '<rootDir>/__tests__/package/fixtures/'],
   extensionsToTreatAsEsm: ['.ts'],
   transform: {
     '^.+\\.ts$': [

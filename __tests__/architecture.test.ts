@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { posix } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
@@ -12,6 +12,7 @@ import { importFault, RULES } from '../scripts/import-rules.js';
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const MAX_LINES = 250;
 const MAX_FILES = 16;
+const MAX_WORDS = 1_500;
 type Files = ReadonlyMap<string, string>;
 
 interface Import {
@@ -31,6 +32,20 @@ describe('architecture', () => {
   test('ARCHITECTURE.md says the same', () => {
     const papers = read('ARCHITECTURE.md');
     expect(RULES.map(({ may }) => may).filter((sentence) => !papers.includes(sentence))).toEqual([]);
+  });
+
+  test(`ARCHITECTURE.md has ${MAX_WORDS} words at most, and names every page of decisions`, () => {
+    const papers = read('ARCHITECTURE.md');
+    expect(papers.split(/\s+/).filter(Boolean).length).toBeLessThanOrEqual(MAX_WORDS);
+    expect(pagesOfDecisions().filter((path) => !papers.includes(`](${path})`))).toEqual([]);
+  });
+
+  test('CONTRIBUTING.md answers ten questions or more, each by a path that exists', () => {
+    const section = /## Where things are\n(.*?)\n## /s.exec(read('CONTRIBUTING.md'))?.[1] ?? '';
+    const answers = [...section.matchAll(/^\| .*\? \| (.*) \|$/gm)].map(([, answer = '']) => answer);
+    const paths = answers.map((answer) => /`([\w./-]+)`$/.exec(answer)?.[1] ?? `no path: ${answer}`);
+    expect(paths.length).toBeGreaterThanOrEqual(10);
+    expect(paths.filter((path) => !existsSync(`${ROOT}${path}`))).toEqual([]);
   });
 
   test(`a folder in src holds ${MAX_FILES} files at most`, () => {
@@ -260,6 +275,11 @@ function pathOf([entry, file]: [string, string]): [string, string[]] {
 
 function parse(path: string, text: string): ts.SourceFile {
   return ts.createSourceFile(path, text, ts.ScriptTarget.ES2022, true);
+}
+
+function pagesOfDecisions(): string[] {
+  const paths = readdirSync(`${ROOT}src`, { recursive: true, encoding: 'utf8' });
+  return paths.filter((path) => path.endsWith('DECISIONS.md')).map((path) => `src/${path}`);
 }
 
 function read(path: string): string {

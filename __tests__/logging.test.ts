@@ -26,7 +26,7 @@ const namingTheKey = () => {
 interface Setting {
   readonly store: InMemoryStore;
   readonly logger: { warn(message: string, detail?: unknown): void };
-  readonly keysInLogs: 'plain' | 'hash';
+  readonly keysInLogs?: 'plain' | 'hash';
 }
 
 const ADAPTERS: [string, (setting: Setting) => Promise<unknown>][] = [
@@ -70,20 +70,21 @@ const ADAPTERS: [string, (setting: Setting) => Promise<unknown>][] = [
   ],
 ];
 
-async function logOf(keysInLogs: 'plain' | 'hash', call: (setting: Setting) => Promise<unknown>) {
+async function logOf(keysInLogs: 'plain' | 'hash' | undefined, call: (setting: Setting) => Promise<unknown>) {
   const lines: string[] = [];
   const textOf = (detail: unknown): string => {
     const { error } = Object(detail) as { error?: Error & { cause?: Error } };
     return JSON.stringify(detail) + String(error?.stack) + String(error?.cause?.stack);
   };
   const logger = { warn: (message: string, detail?: unknown) => void lines.push(message + textOf(detail)) };
-  await call({ store: new InMemoryStore(), logger, keysInLogs });
+  await call({ store: new InMemoryStore(), logger, ...(keysInLogs && { keysInLogs }) });
   return lines;
 }
 
 describe('keysInLogs', () => {
   test.each(ADAPTERS)('%s: plain, as a person must find the message', async (_, call) => {
-    expect(await logOf('plain', call)).toEqual([expect.stringContaining(KEY)]);
+    for (const mode of ['plain', undefined] as const)
+      expect(await logOf(mode, call)).toEqual([expect.stringContaining(KEY)]);
   });
 
   test.each(ADAPTERS)('%s: hash, in the text, the detail and the error of the detail', async (_, call) => {

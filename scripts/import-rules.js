@@ -7,7 +7,7 @@
 
 /** @typedef {{ of: RegExp, may: string, values: RegExp, types?: RegExp }} Rule */
 
-const STORE_PARTS = String.raw`core\/(record|store|errors|check|token)\.ts`;
+const STORE_PARTS = String.raw`core\/(record|store|errors|check|token|warn)\.ts`;
 const ADAPTER_PARTS = String.raw`(core|keys|codec|idempotency)\/`;
 
 /** @type {readonly Rule[]} */
@@ -33,7 +33,7 @@ export const RULES = [
   },
   {
     of: /^stores\//,
-    may: 'imports `core/{record,store,errors,check,token}`, `stores/shared` and Node: no engine, no other store',
+    may: 'imports `core/{record,store,errors,check,token,warn}`, `stores/shared` and Node: no engine, no other store',
     values: new RegExp(`^${STORE_PARTS}$|^stores/shared/|^node:`),
   },
   {

@@ -1,11 +1,21 @@
 // Installs the servers that the tests start, where they are missing. Does nothing where nothing is missing.
 import { spawnSync } from 'node:child_process';
 import { findPgBouncer } from './find-pgbouncer.mjs';
-import { findPostgres } from './find-postgres.mjs';
+import { databaseUrl, findPostgres } from './find-postgres.mjs';
 import { findRedisServer } from './find-redis.mjs';
+import { installSet, SET_NAMES } from './more.mjs';
 
 const works = (command, args) => spawnSync(command, args, { stdio: 'ignore' }).status === 0;
 const run = (command, args) => spawnSync(command, args, { stdio: 'inherit' }).status === 0;
+
+function isDatabaseGiven() {
+  try {
+    return databaseUrl() !== undefined;
+  } catch (error) {
+    console.error(`setup: ${error.message}`);
+    return false;
+  }
+}
 
 const SERVERS = [
   {
@@ -19,12 +29,19 @@ const SERVERS = [
   },
   {
     what: 'PostgreSQL',
-    find: () => findPostgres() ?? (process.env.DATABASE_URL && 'DATABASE_URL'),
+    find: () => findPostgres() ?? (isDatabaseGiven() ? 'DATABASE_URL' : undefined),
     apt: 'postgresql',
     brew: 'postgresql@17',
     byHand:
       'Install PostgreSQL (12 or later) with your package manager, for example "sudo apt-get install postgresql" or ' +
       '"brew install postgresql@17", or set DATABASE_URL to one that may be given a database of the tests\' own.',
+  },
+  {
+    what: 'curl',
+    find: () => (works('curl', ['--version']) ? 'curl' : undefined),
+    apt: 'curl',
+    brew: 'curl',
+    byHand: 'Install curl with your package manager: the session of the example shop is run with it.',
   },
 ];
 
@@ -38,7 +55,8 @@ const MORE = [
     byHand: 'Install PgBouncer (1.21 or later is best) with your package manager, so that it is on PATH.',
   },
 ];
-const wanted = process.argv.includes('all') ? [...SERVERS, ...MORE] : SERVERS;
+const isAll = process.argv.includes('all');
+const wanted = isAll ? [...SERVERS, ...MORE] : SERVERS;
 
 let isUpdated = false;
 function installWithApt(name) {
@@ -59,6 +77,15 @@ for (const { what, find, apt, brew, byHand } of wanted) {
     console.log(`setup: installed ${what} (${find()})`);
   } else {
     console.error(`setup: could not install ${what} by itself. ${byHand}`);
+    process.exitCode = 1;
+  }
+}
+
+for (const name of isAll ? SET_NAMES : []) {
+  if (installSet(name)) {
+    console.log(`setup: installed the npm packages "${name}" in .more/${name}`);
+  } else {
+    console.error(`setup: npm could not install the packages "${name}": is its registry within reach?`);
     process.exitCode = 1;
   }
 }

@@ -51,6 +51,7 @@ export {
   type Grant,
   type Lease,
   type RecordedStep,
+  type RecordState,
   type StoreKey,
   type StoredRecord,
 } from './core/record.js';

@@ -151,3 +151,33 @@ test('forget refuses a live lease unless forced, and the fence is kept', async (
   expect(await one.forget('k', { force: true })).toBe(true);
   expect(await one.run('k', (a) => a.fence! > fence)).toBe(true);
 });
+
+describe('get() says who acts next', () => {
+  test.each([
+    ['retry', 'abandoned'],
+    ['block', 'in-doubt'],
+  ] as const)('after a crash under "%s": %s, with the end of the lease', async (onAbandoned, state) => {
+    const { store, process } = world();
+    await crashedOwner(store, 'k', { onAbandoned });
+    const record = await process().get('k');
+    expect(record).toMatchObject({ status: 'IN_PROGRESS', state });
+    expect(record!.leaseEndsAt).toBeLessThanOrEqual(Date.now());
+    expect((await process({ maxAttempts: 1 }).get('k'))!.state).toBe('in-doubt');
+  });
+
+  test('while it runs, and after each end', async () => {
+    const { process } = world();
+    const one = process({ lease: '10s' });
+    const states: unknown[] = [];
+    await one.run('k', async () => {
+      const record = await one.get('k');
+      states.push(record!.state);
+      expect(record!.leaseEndsAt).toBeGreaterThan(Date.now());
+    });
+    await errorOf(one.run('final', () => Promise.reject(new Error('no')), { remember: 'all' }));
+    await errorOf(one.run('again', () => Promise.reject(new Error('no'))));
+    for (const key of ['k', 'final', 'again']) states.push((await one.get(key))!.state);
+    expect(states).toEqual(['running', 'completed', 'failed', 'retryable']);
+    expect(await one.get('k')).not.toHaveProperty('leaseEndsAt');
+  });
+});

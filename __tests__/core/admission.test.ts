@@ -115,6 +115,17 @@ describe('the facts', () => {
     ]);
   });
 
+  test('have the scope as it was given, also where it is stored under a pepper', async () => {
+    const seen: AdmitFacts[] = [];
+    const given = { pepper: 'a secret of enough characters', scope: 'acme' };
+    const one = world().process({ admit: (facts) => void seen.push(facts), ...given });
+    await one.run('k', () => 1);
+    await one.run('k', () => 1, { scope: 'other' });
+    const serve = fetchIdempotency({ idempotency: one, scope: 'shared' })(() => new Response('a'));
+    await serve(new Request('http://h/o', { method: 'POST', headers: { 'idempotency-key': 'k' } }));
+    expect(seen.map(({ scope }) => scope)).toEqual(['acme', 'other', 'acme']);
+  });
+
   test('calls whose admit is still asked are counted, so that a burst can not slip through', async () => {
     const limit = inFlightPerScope(3);
     const gate = deferred();

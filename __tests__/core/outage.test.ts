@@ -1,5 +1,6 @@
 import { describe, expect, jest, test } from '@jest/globals';
 import { StoreError } from '../../src/core/errors.js';
+import type { LeaseStore } from '../../src/core/store.js';
 import { deferred, errorOf } from '../support/deferred.js';
 import { storeDown } from '../support/faulty-store.js';
 import { nextEvent, placeOf, world } from '../support/instances.js';
@@ -283,6 +284,30 @@ describe('what an outage leaves to do is bounded', () => {
     while (one.faulty.calls.release < until) await new Promise((resolve) => setTimeout(resolve, 5));
   }
 
+  test('when the store is back, what waits goes in batches where it can take them', async () => {
+    const { process, store } = world();
+    const one = process({ storeTimeout: 40 });
+    const batches: number[] = [];
+    const releaseMany: LeaseStore['releaseMany'] = (items) => {
+      batches.push(items.length);
+      return Promise.allSettled(items.map(({ key, token }) => store.release(key, token)));
+    };
+    Object.assign(one.faulty, { releaseMany });
+    one.faulty.faults.claim = (moment) => (moment === 'answered' ? never() : undefined);
+    one.faulty.faults.release = down;
+    await Promise.all(Array.from({ length: 300 }, (_, n) => errorOf(one.run(`k${n}`, () => 1))));
+    await nextTries(one, 2);
+    const before = one.faulty.calls.release;
+    one.faulty.heal();
+    for (let n = 0; n < 300; n++)
+      while (await store.read(placeOf(`k${n}`))) await new Promise((resolve) => setTimeout(resolve, 5));
+    // The one that finds out that the store is back goes alone, and so does what is left over.
+    expect(one.faulty.calls.release - before).toBeLessThanOrEqual(20);
+    expect(Math.max(...batches)).toBeGreaterThan(50);
+    expect(Math.max(...batches)).toBeLessThanOrEqual(100);
+    await one.close();
+  });
+
   test('10,000 withdrawals are kept, and each one more is an event', async () => {
     const { process } = world();
     const one = process({ storeTimeout: 40 });
@@ -317,23 +342,31 @@ describe('what an outage leaves to do is bounded', () => {
     expect(await errorOf(process().run('k9', () => 'twice'))).toMatchObject({ code: 'RESULT_UNAVAILABLE' });
   });
 
-  test('an outcome that the store refuses does not hold up the others', async () => {
-    const { process, store } = world();
-    const one = process({ storeTimeout: 50 });
-    one.faulty.faults.settle = down;
-    await Promise.all(['a', 'b', 'c'].map((key) => one.run(key, () => key)));
-    const settle = one.faulty.settle.bind(one.faulty);
-    one.faulty.settle = (key, ...rest) => {
-      if (key.key === 'a') throw unavailable({ transient: false });
-      return settle(key, ...rest);
-    };
-    one.faulty.heal();
-    while (one.stats().recordedLate < 2) await new Promise((resolve) => setTimeout(resolve, 5));
-    expect((await store.read(placeOf('c')))?.status).toBe('COMPLETED');
-    one.faulty.settle = settle;
-    await one.close();
-    expect((await store.read(placeOf('a')))?.status).toBe('COMPLETED');
-  });
+  test.each(['a', 'b', 'c'])(
+    'an outcome that the store refuses does not hold up the others: %s',
+    async (refused) => {
+      const { process, store } = world();
+      const one = process({ storeTimeout: 50 });
+      one.faulty.faults.settle = down;
+      await Promise.all(['a', 'b', 'c'].map((key) => one.run(key, () => key)));
+      // Until the first tries, which go at the same time, are over.
+      const tries = one.faulty.calls.settle + 25;
+      while (one.faulty.calls.settle < tries) await new Promise((resolve) => setTimeout(resolve, 5));
+      const settle = one.faulty.settle.bind(one.faulty);
+      one.faulty.settle = (key, ...rest) => {
+        if (key.key === refused) throw unavailable({ transient: false });
+        return settle(key, ...rest);
+      };
+      one.faulty.heal();
+      while (one.stats().recordedLate < 2) await new Promise((resolve) => setTimeout(resolve, 5));
+      const statusOf = async (key: string) => (await store.read(placeOf(key)))?.status;
+      for (const key of ['a', 'b', 'c'].filter((each) => each !== refused))
+        expect(await statusOf(key)).toBe('COMPLETED');
+      one.faulty.settle = settle;
+      await one.close();
+      expect(await statusOf(refused)).toBe('COMPLETED');
+    },
+  );
 });
 
 describe('store failure policy', () => {

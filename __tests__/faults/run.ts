@@ -20,7 +20,6 @@ const ACTS_FOR_MS = 6_000;
 const SHORT_ACTS_FOR_MS = 2_000;
 /** What the machine may be slower by than a deadline says; `npm test` allows far more. */
 const SLACK_MS = 500;
-const LONG_TESTS = ['__tests__/model', '__tests__/fuzz', '__tests__/faults/(cluster|sentinel)'];
 
 const { values } = parseArgs({
   options: {
@@ -68,12 +67,13 @@ async function runOnce(scenario: Scenario, round: number): Promise<Outcome> {
   return outcome;
 }
 
+/** The fuzz, and then what `npm run test:long` runs, each at full length. */
 function runLongTests(): boolean {
   const jest = ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning'];
-  const { status } = spawnSync(
-    process.execPath,
-    [...jest, 'node_modules/jest/bin/jest.js', '--runInBand', ...LONG_TESTS],
-    { stdio: 'inherit', env: { ...process.env, TWICESHY_FAULTS: 'long', TWICESHY_SEED: values.seed } },
-  );
-  return status === 0;
+  const run = (env: NodeJS.ProcessEnv, ...paths: string[]) =>
+    spawnSync(process.execPath, [...jest, 'node_modules/jest/bin/jest.js', '--runInBand', ...paths], {
+      stdio: 'inherit',
+      env: { ...process.env, TWICESHY_FAULTS: 'long', TWICESHY_SEED: values.seed, ...env },
+    }).status === 0;
+  return [run({}, '__tests__/fuzz'), run({ TWICESHY_TIER: 'long' })].every(Boolean);
 }

@@ -8,6 +8,7 @@ import { gzipSync } from 'node:zlib';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import express5, { type NextFunction, type Request as Req, type Response as Res } from 'express';
 import Fastify, { type FastifyInstance } from 'fastify';
+import { Hono } from 'hono';
 import { expressIdempotency } from '../../src/http/express.js';
 import { fastifyIdempotency } from '../../src/http/fastify.js';
 import { fetchIdempotency } from '../../src/http/fetch.js';
@@ -131,6 +132,40 @@ describe('one Request object, several times', () => {
   });
 });
 
+describe('a request that a handler makes in its own process is a request of its own', () => {
+  test('fetch: app.request() of Hono, to another route, and to the same one under another key', async () => {
+    const app = new Hono();
+    const protect = fetchIdempotency(shared());
+    const runs = { orders: 0, mails: 0 };
+    const inside = async (path: string, key: string) =>
+      (await app.request(path, { method: 'POST', headers: { 'idempotency-key': key }, body: 'b' })).text();
+    app.post('/mails', (context) => protect(() => new Response(`mail ${++runs.mails}`))(context.req.raw));
+    app.post('/orders', (context) =>
+      protect(async (request) => {
+        const order = ++runs.orders;
+        if (request.headers.get('idempotency-key') === 'inner') return new Response('inner');
+        const mails = [await inside('/mails', 'outer'), await inside('/mails', 'outer')];
+        return new Response([order, ...mails, await inside('/orders', 'inner')].join());
+      })(context.req.raw),
+    );
+    expect(await inside('/orders', 'outer')).toBe('1,mail 1,mail 1,inner');
+    expect(await inside('/mails', 'outer')).toBe('mail 1');
+    expect(await inside('/orders', 'inner')).toBe('inner');
+    expect(runs).toEqual({ orders: 2, mails: 1 });
+  });
+
+  test('fetch: to the same route under the same key it would wait for itself, and is refused', async () => {
+    let runs = 0;
+    const handler: (request: Request) => Promise<Response> = fetchIdempotency(shared())(async () => {
+      runs++;
+      const inner = await handler(post());
+      return new Response(await inner.text(), { status: 201 });
+    });
+    expect(await (await handler(post())).json()).toMatchObject({ code: 'INVALID_KEY' });
+    expect(runs).toBe(1);
+  });
+});
+
 describe('an inner protection with other options is a fault of the app, said at the first request', () => {
   const message =
     /protected twice.*fetchIdempotency|protected twice.*expressIdempotency|protected twice.*fastifyIdempotency/;
@@ -156,6 +191,22 @@ describe('an inner protection with other options is a fault of the app, said at 
     expect(got).toMatchObject({ status: 500, json: { code: 'INVALID_OPTIONS' } });
     expect(got.text).toMatch(message);
     expect(runs).toBe(0);
+  });
+
+  test('names both by what differs: of objects their class, of functions that they are some', async () => {
+    const inside = (inner: object, outer: object = {}) => {
+      const handler = fetchIdempotency({ ...shared(), ...inner })(() => Response.json({}));
+      const around = fetchIdempotency({ ...shared(), ...outer })(handler);
+      return around(post()).then(String, (error: Error) => error.message);
+    };
+    expect(await inside({ store: store() }, { store: store() })).toMatch(
+      /by fetchIdempotency\(\) \(store: InMemoryStore\), and inside of that by fetchIdempotency\(\) \(store: another InMemoryStore\)/,
+    );
+    const one = store();
+    expect(await inside({ store: one, scope: byTenant }, { store: one })).toMatch(
+      /\(scope: "shared"\), .* \(scope: a function\)/,
+    );
+    expect(await inside({ store: one, ttl: '2h' }, { store: one })).toMatch(/\(ttl: undefined\), .* \(ttl: /);
   });
 
   test('Fastify', async () => {
@@ -239,7 +290,7 @@ test.each(['false', 'true', 1, 0, undefined, null, {}])(
 );
 
 describe('over HTTP/2', () => {
-  const ask = async (url: string, body: string, more = {}) => {
+  const ask = async (url: string, body: string, more = {}, isEnded = false) => {
     const client = connect(url);
     const stream = client.request({
       ...{
@@ -250,10 +301,11 @@ describe('over HTTP/2', () => {
       },
       ...more,
     });
-    if (body !== '') stream.end(body);
+    if (body !== '' || isEnded) stream.end(body);
     const [headers] = (await once(stream, 'response')) as [Record<string, unknown>];
     const chunks: Buffer[] = [];
     for await (const chunk of stream) chunks.push(chunk as Buffer);
+    stream.end();
     client.close();
     return {
       status: headers[':status'],
@@ -273,6 +325,28 @@ describe('over HTTP/2', () => {
     expect(await ask(url, '{"amount":10}')).toMatchObject({ status: 200, text: '{"amount":10}' });
     expect((await ask(url, '{"amount":9999}')).status).toBe(422);
     expect(await ask(url, '{"amount":10}')).toMatchObject({ status: 200, replayed: 'true' });
+  });
+
+  test('a request that ends behind its headers, without a byte, has no body: it runs, and is replayed', async () => {
+    let runs = 0;
+    const url = await serveFastify(
+      async (app) => {
+        await app.register(fastifyIdempotency, shared());
+        app.post('/orders', () => `run ${++runs}`);
+      },
+      { http2: true },
+    );
+    const bodiless = { 'content-type': undefined };
+    expect(await ask(url, '', bodiless, true)).toMatchObject({ status: 200, text: 'run 1' });
+    expect(await ask(url, '', bodiless, true)).toMatchObject({
+      status: 200,
+      text: 'run 1',
+      replayed: 'true',
+    });
+    // One that never ends is not waited for.
+    expect((await ask(url, '', bodiless)).status).toBe(415);
+    // With a byte of no type that anybody reads it can not be compared.
+    expect((await ask(url, 'x', bodiless)).status).toBe(415);
   });
 
   test('an answer without a body does not end before it is recorded', async () => {

@@ -3,22 +3,18 @@ import { readdir, readFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from '@jest/globals';
+import { linksIn } from '../support/links.js';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const top = await readdir(ROOT);
 const below = await Promise.all(
-  ['docs', 'examples'].map(async (folder) =>
+  ['docs', 'examples', 'src'].map(async (folder) =>
     (await readdir(join(ROOT, folder), { recursive: true })).map((name) => join(folder, name)),
   ),
 );
 const PAGES = [...top, ...below.flat()].filter((name) => name.endsWith('.md'));
 
-/** Written from the option tables by a script of its own. */
-const MADE = 'docs/options.md';
-
 const textOf = (page: string) => readFile(join(ROOT, page), 'utf8');
-/** Code is no prose: what looks like a link in it is none. */
-const withoutCode = (text: string) => text.replace(/^```[\s\S]*?^```$/gm, '').replace(/`[^`\n]*`/g, '');
 
 /** The anchors that GitHub gives a page: one for each heading, and those that stand in the page itself. */
 async function anchorsOf(page: string): Promise<Set<string>> {
@@ -35,15 +31,12 @@ async function anchorsOf(page: string): Promise<Set<string>> {
 }
 
 test.each(PAGES)('%s: every link leads to a file that is there, and to a heading of it', async (page) => {
-  const text = withoutCode(await textOf(page));
   const broken: string[] = [];
-  for (const [, target] of text.matchAll(/\]\(([^)\s]+)\)/g)) {
-    if (/^[a-z]+:/.test(target!)) continue;
-    const [path, anchor] = target!.split('#') as [string, string?];
+  for (const { target, path, anchor, isAbsolute } of linksIn(await textOf(page))) {
+    if (isAbsolute) continue;
     const file = path === '' ? page : relative(ROOT, join(ROOT, dirname(page), path));
-    if (file === MADE && !existsSync(join(ROOT, MADE))) continue;
-    if (!existsSync(join(ROOT, file))) broken.push(target!);
-    else if (anchor !== undefined && !(await anchorsOf(file)).has(anchor)) broken.push(target!);
+    if (!existsSync(join(ROOT, file))) broken.push(target);
+    else if (anchor !== undefined && !(await anchorsOf(file)).has(anchor)) broken.push(target);
   }
   expect(broken).toEqual([]);
 });
@@ -51,9 +44,9 @@ test.each(PAGES)('%s: every link leads to a file that is there, and to a heading
 test('every page of docs/ can be reached from the README', async () => {
   const reached = new Set(['README.md']);
   for (const page of reached) {
-    for (const [, target] of withoutCode(await textOf(page)).matchAll(/\]\(([^)#\s]+\.md)/g)) {
-      const file = relative(ROOT, join(ROOT, dirname(page), target!));
-      if (!/^[a-z]+:/.test(target!) && existsSync(join(ROOT, file))) reached.add(file);
+    for (const { path, isAbsolute } of linksIn(await textOf(page))) {
+      const file = relative(ROOT, join(ROOT, dirname(page), path));
+      if (!isAbsolute && path.endsWith('.md') && existsSync(join(ROOT, file))) reached.add(file);
     }
   }
   expect(PAGES.filter((page) => page.startsWith('docs') && !reached.has(page))).toEqual([]);

@@ -7,7 +7,14 @@ import { startDynamo, type PrivateDynamo } from '../support/dynalite.js';
 import { startPostgres, type PrivatePostgres } from '../support/postgres-server.js';
 import { describeOnRabbitMq, makeVirtualHost, type VirtualHost } from '../support/rabbitmq.js';
 import { startRedis, type PrivateRedis } from '../support/redis-server.js';
-import { fileOf, programsInParts, ROOT, snippets, type Snippet } from '../support/snippets.js';
+import {
+  fileOf,
+  programsInParts,
+  ROOT,
+  snippets,
+  wordsPrintedBy,
+  type Snippet,
+} from '../support/snippets.js';
 
 const run = promisify(execFile);
 const TSX = import.meta.resolve('tsx');
@@ -79,9 +86,7 @@ async function works(snippet: Snippet, more: Record<string, string> = {}) {
   const command = ['--import', TSX, file];
   const { stdout, stderr } = await run(process.execPath, command, { env, cwd: ROOT, timeout: 30_000 });
   expect(stderr).toBe('');
-  // A comment of one word, behind a line that logs, is what that line prints.
-  const said = [...code.matchAll(/console\.log\(.*; \/\/ (\S+)$/gm)].map((match) => match[1]);
-  for (const word of said) expect(stdout).toContain(word);
+  for (const word of wordsPrintedBy(code)) expect(stdout).toContain(word);
 }
 
 describe('every test file in docs/ passes in its runner', () => {

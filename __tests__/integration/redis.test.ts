@@ -184,6 +184,18 @@ describe('switching over from the plain recipe', () => {
     expect(result.context.toObject()).toEqual({ orderId: 'new', chargeId: 'ch_9' });
   });
 
+  test('whoever is no task is told what stands there: JSON that twiceshy did not write, and what to do', async () => {
+    await redis.setex('idempotency:charge:o-1', 60, '{"who knows":1}');
+    const charge = instance();
+    const refused = charge.run('o-1', () => 'charged');
+    await expect(refused).rejects.toMatchObject({
+      code: 'CORRUPT_RECORD',
+      message: expect.stringMatching(/JSON that twiceshy did not write.*another name, or forget\(\) the key/),
+    });
+    expect(await charge.forget('o-1')).toBe(true);
+    expect(await charge.run('o-1', () => 'charged')).toBe('charged');
+  });
+
   test('our own records stand at the same address, byte for byte', async () => {
     await task('skip').execute({});
     expect(await redis.exists(address)).toBe(1);

@@ -9,7 +9,7 @@ import { expressIdempotency } from '../../src/http/express.js';
 import { fastifyIdempotency } from '../../src/http/fastify.js';
 import { fetchIdempotency } from '../../src/http/fetch.js';
 import { HTTP_INHERITANCE } from '../../src/http/internal/options.js';
-import { RUN_INHERITANCE } from '../../src/idempotency/idempotency.js';
+import { RUN_INHERITANCE } from '../../src/idempotency/options.js';
 import {
   createIdempotency,
   idempotent,
@@ -58,7 +58,7 @@ type Form = 'value' | 'function' | 'both';
 /** What was given, and what else the adapter needs. Not a copy: getters and Proxies must reach the adapter as they are. */
 function over(needs: object, given: object): never {
   for (const [name, value] of Object.entries(needs)) {
-    if (!(name in given))
+    if (!(name in given) || (name in Object.prototype && !Object.hasOwn(given, name)))
       Object.defineProperty(given, name, { value, enumerable: true, configurable: true, writable: true });
   }
   return given as never;

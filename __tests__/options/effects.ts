@@ -188,7 +188,7 @@ export const UNSEEN: Readonly<Record<string, string>> = {
   'every adapter: keysInLogs': 'what loggers are told: logging.test.ts, and inheritance.test.ts',
   'a task: redis': 'it connects to a server: task/setup.test.ts',
   'idempotentProcessor(): retryDelay': 'the job goes by its own backoff',
-  'consumeIdempotently(): retryDelay': 'how long a message is held back: queue/amqp.test.ts',
+  'consumeIdempotently(): retryDelay': 'how long a message is held back: more/amqp.test.ts',
   ...ofAdapters(['expressIdempotency()', 'fastifyIdempotency()', 'a route of Fastify'], {
     lateAnswer: 'it takes an answer in the place of the handler: http/outside-answers.test.ts',
     maxRequestBytes: 'their parsers have limits of their own',

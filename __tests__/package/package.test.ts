@@ -12,17 +12,20 @@ beforeAll(async () => (workshop = await Workshop.open()), SLOW_MS);
 afterAll(() => workshop.close());
 
 describe('the tarball', () => {
-  test('holds the build, the papers and package.json, and no source or test', () => {
+  test('holds the build, the papers, docs, examples and package.json, and no source or test', () => {
     const top = new Set(workshop.packed.map((path) => path.replace(/\/.*/, '/')));
     expect(workshop.packed).toEqual(
-      expect.arrayContaining(['README.md', 'CHANGELOG.md', 'LICENSE', 'package.json']),
+      expect.arrayContaining(['README.md', 'CHANGELOG.md', 'LICENSE', 'package.json', 'docs/options.md']),
     );
     expect([...top].filter((name) => !/\.md$/.test(name)).sort()).toEqual([
       'LICENSE',
       'dist/',
+      'docs/',
+      'examples/',
       'package.json',
     ]);
-    expect(workshop.packed.filter((path) => /\.test\.|(?<!\.d)\.c?ts$/.test(path))).toEqual([]);
+    const ofOurs = workshop.packed.filter((path) => !path.startsWith('examples/'));
+    expect(ofOurs.filter((path) => /\.test\.|(?<!\.d)\.c?ts$/.test(path))).toEqual([]);
   });
 
   test('has a file for every path in exports', async () => {

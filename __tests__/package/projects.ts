@@ -10,6 +10,7 @@ import { promisify } from 'node:util';
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const FIXTURES = fileURLToPath(new URL('fixtures/', import.meta.url));
 const run = promisify(execFile);
+const maxBuffer = 32 * 1024 * 1024;
 
 interface Manifest {
   readonly exports: Record<string, unknown>;
@@ -27,11 +28,15 @@ export interface Project {
   node<T>(file: string): Promise<T>;
   /** Runs a bin of the repo's own node_modules in the project, such as `jest/bin/jest.js`. */
   tool(bin: string, args: readonly string[], nodeFlags?: readonly string[]): Promise<Ended>;
+  /** Runs any program in the project. */
+  run(command: string, args: readonly string[], env?: Record<string, string>): Promise<Ended>;
 }
 
 export interface ProjectOptions {
   /** Packages to link from the repo's node_modules, so that nothing is downloaded. */
   readonly links?: readonly string[];
+  /** A node_modules whose packages are all linked. */
+  readonly modules?: string;
   /** A folder of the fixture whose packages are put in its node_modules. */
   readonly stubs?: string;
   /** The name of the copy. @default the fixture's */
@@ -41,7 +46,7 @@ export interface ProjectOptions {
 export class Workshop {
   private constructor(
     private readonly folder: string,
-    private readonly tarball: string,
+    readonly tarball: string,
     /** The paths in the tarball. */
     readonly packed: readonly string[],
   ) {}
@@ -58,7 +63,10 @@ export class Workshop {
   }
 
   /** A copy of the fixture with the tarball installed, and nothing else but what is asked for. */
-  async project(fixture: string, { links = [], stubs, ...as }: ProjectOptions = {}): Promise<Project> {
+  async project(
+    fixture: string,
+    { links = [], stubs, modules: linked, ...as }: ProjectOptions = {},
+  ): Promise<Project> {
     const folder = join(this.folder, as.folder ?? fixture);
     await cp(join(FIXTURES, fixture), folder, { recursive: true });
     // Offline: the library has no dependencies, and its peers are optional.
@@ -67,7 +75,8 @@ export class Workshop {
     const modules = join(folder, 'node_modules');
     // After the install, which removes what it does not know.
     if (stubs) await cp(join(folder, stubs), modules, { recursive: true });
-    for (const name of links) await link(name, modules);
+    for (const name of linked ? await packagesIn(linked) : []) await link(join(linked!, name), name, modules);
+    for (const name of links) await link(join(ROOT, 'node_modules', name), name, modules);
     const env = cleanEnv();
     return {
       folder,
@@ -79,6 +88,8 @@ export class Workshop {
         const command = [...nodeFlags, join(ROOT, 'node_modules', bin), ...args];
         return endOf(run(process.execPath, command, { cwd: folder, env, timeout: 60_000 }));
       },
+      run: (command, args, more) =>
+        endOf(run(command, args, { cwd: folder, env: { ...env, ...more }, timeout: 240_000, maxBuffer })),
     };
   }
 
@@ -118,13 +129,22 @@ function leaves(tree: unknown): string[] {
   return Object.values(tree as Record<string, unknown>).flatMap(leaves);
 }
 
-async function link(name: string, modules: string): Promise<void> {
+async function link(from: string, name: string, modules: string): Promise<void> {
   await mkdir(dirname(join(modules, name)), { recursive: true });
-  await symlink(join(ROOT, 'node_modules', name), join(modules, name), 'dir');
+  await symlink(from, join(modules, name), 'dir');
+}
+
+/** The names of the packages in a node_modules, those of scopes included. */
+async function packagesIn(modules: string): Promise<string[]> {
+  const names = (await readdir(modules)).filter((name) => !name.startsWith('.'));
+  const all = names.map(async (name) =>
+    name.startsWith('@') ? (await readdir(join(modules, name))).map((inner) => `${name}/${inner}`) : [name],
+  );
+  return (await Promise.all(all)).flat();
 }
 
 /** Without what jest and npm set for their own children, and without a Redis that happens to be configured. */
-function cleanEnv(): NodeJS.ProcessEnv {
+export function cleanEnv(): NodeJS.ProcessEnv {
   const foreign = /^(npm_|JEST_|NODE_|REDIS_URL$|FORCE_COLOR$)/;
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !foreign.test(name)));
 }

@@ -46,6 +46,43 @@ describe('a server that is not there (G8)', () => {
     await store.close();
   });
 
+  describe('whether a command was certainly never sent, so that nothing need be withdrawn', () => {
+    const failureOf = (store: RedisStore) =>
+      store.claim(KEY, request()).then(
+        () => undefined,
+        (error: unknown) => error,
+      );
+
+    test('yes, where our own connection does not come about', async () => {
+      const store = new RedisStore(`redis://127.0.0.1:${await freePort()}`);
+      expect(await failureOf(store)).toMatchObject({ ...UNAVAILABLE, neverSent: true });
+      await store.close();
+    });
+
+    test('no, where the server had the command and did not answer', async () => {
+      const store = new RedisStore({ url: server.url, timeoutMs: 100 });
+      await claim(store, { ...KEY, address: `${KEY.address}-other` });
+      server.freeze();
+      const error = await failureOf(store);
+      server.thaw();
+      expect(error).toMatchObject({ ...UNAVAILABLE, neverSent: false });
+      await store.close();
+    });
+
+    test('no, with a client that was given: it may keep commands, and send them later', async () => {
+      // ioredis leaves a timer behind for as long where it was not connected.
+      const client = new Redis(server.url, { maxRetriesPerRequest: 0, disconnectTimeout: 10 });
+      client.on('error', () => undefined);
+      const store = new RedisStore({ client, timeoutMs: 300 });
+      await claim(store, { ...KEY, address: `${KEY.address}-other` });
+      await server.stop();
+      const error = await failureOf(store);
+      await store.close();
+      client.disconnect();
+      expect(error).toMatchObject({ code: 'STORE_UNAVAILABLE', neverSent: false });
+    });
+  });
+
   test('a server that dies ends the calls in flight, and its restart heals', async () => {
     const store = new RedisStore(server.url);
     await claim(store, KEY);

@@ -5,7 +5,7 @@ import { appendFileSync, chownSync, mkdtempSync, readFileSync, rmSync } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Pool, type PoolConfig } from 'pg';
-import { findPostgres } from '../../scripts/find-postgres.mjs';
+import { databaseUrl, findPostgres } from '../../scripts/find-postgres.mjs';
 import { freePort } from './redis-server.js';
 
 export interface PrivatePostgres {
@@ -28,7 +28,7 @@ interface User {
  * DATABASE_URL, a database of this test's own on that server.
  */
 export async function startPostgres(): Promise<PrivatePostgres> {
-  const given = process.env['DATABASE_URL'];
+  const given = databaseUrl(process.env['DATABASE_URL']);
   if (given) return databaseOn(given);
   const bin = findPostgres();
   if (bin === undefined) {

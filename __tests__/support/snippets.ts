@@ -35,6 +35,10 @@ export async function programsInParts(): Promise<Snippet[]> {
   return [...pages.values()];
 }
 
+/** What a program says that it prints: a comment of one word, behind a line that logs. */
+export const wordsPrintedBy = (code: string): string[] =>
+  [...code.matchAll(/console\.log\(.*; \/\/ (\S+)$/gm)].map(([, word = '']) => word);
+
 /** What a program may be called on disk. */
 export const fileOf = ({ page, line }: Snippet, ending = '.ts') =>
   `${page.replaceAll('/', '-')}-line-${line}${ending}`;

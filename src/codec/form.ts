@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import { prototypeOf, quote, type Leaf } from '../values/kinds.js';
 import type { Form, Walk } from '../values/write.js';
 import type { ClassCodec } from './class-codec.js';
@@ -39,7 +40,8 @@ export function createForm({ classes, flatten, keep }: FormRules): Form {
 
 function readable(kind: string, data: Leaf): unknown {
   if (kind === 'Date') return new Date(data as number); // JSON.stringify makes it an ISO text, or null
-  return Buffer.isBuffer(data) ? data.toString('base64') : data;
+  if (!(data instanceof Uint8Array)) return data;
+  return Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('base64');
 }
 
 /** A plain object. It is marked too if it has no prototype, or if it looks like a mark. */

@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import type { ClassCodec } from './class-codec.js';
 import { makeError } from './error-form.js';
 import { isMark } from './form.js';

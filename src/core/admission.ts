@@ -1,3 +1,4 @@
+import { LONGEST_ASKING_MS } from './ask.js';
 import { invalid, LONGEST_TIMER_MS, messageOf, parseCount, show } from './check.js';
 import { LimitError, type IdempotencyError } from './errors.js';
 import { identityOf, type StoreKey } from './record.js';
@@ -64,8 +65,6 @@ interface OfScope {
   readonly keys: Map<string, number>;
 }
 
-/** The timeout of a store may be hours; who asks to be let in is not kept waiting for so long. */
-const LONGEST_ASKING_MS = 10_000;
 const LATE = Symbol('late');
 
 /** Asks `admit`, and counts the calls that it decides by. */

@@ -153,15 +153,14 @@ export function readOptions<Options extends object>(
   note?: (message: string) => void,
 ): Options {
   requireObject(where, given);
-  const read: { [name: string]: unknown } = {};
+  const read = bare<{ [name: string]: unknown }>({});
   let reading = 'the names of its options';
   try {
     for (const name of Object.keys(given))
       if (!Object.hasOwn(table, name)) throw unknownName(where, name, table);
-    for (const name in table) {
+    for (const name of Object.keys(table) as (keyof Options & string)[]) {
       reading = name;
-      // Not only own members: a class has its getters in its prototype.
-      const isPresent = name in given;
+      const isPresent = isGiven(name, given);
       const { check, isRequired, refusesUndefined, suspect } = table[name];
       if (!isPresent && !isRequired) continue;
       const value: unknown = ignoreRejection(given[name]);
@@ -177,6 +176,22 @@ export function readOptions<Options extends object>(
     throw invalid(`${where}: reading ${reading} threw: ${messageOf(cause)}`, { cause });
   }
   return read as Options;
+}
+
+/**
+ * A copy that has its own members only: a member that other code put on Object.prototype must not become an option, such as a
+ * `skip` that switches the protection off.
+ */
+export const bare = <Options extends object>(options: Options): Options =>
+  Object.assign(Object.create(null) as Options, options);
+
+/** Also a member of a class, which has its getters in its prototype; but nothing that every object has. */
+function isGiven(name: string, given: object): boolean {
+  if (!(name in given)) return false;
+  if (!(name in Object.prototype)) return true;
+  for (let at: object | null = given; at && at !== Object.prototype; at = Reflect.getPrototypeOf(at))
+    if (Object.hasOwn(at, name)) return true;
+  return false;
 }
 
 /**
@@ -243,9 +258,9 @@ export function inherit<Outer extends object, Inner extends object>(
   outer: Outer,
   inner: Inner,
 ): Inner {
-  const merged = { ...inner };
-  for (const name in outer) {
-    if (name in inner) continue;
+  const merged = bare(inner);
+  for (const name of Object.keys(outer) as (keyof Outer & string)[]) {
+    if (Object.hasOwn(inner, name)) continue;
     if (table[name] === 'inherited') Object.assign(merged, { [name]: outer[name] });
     if (table[name] === 'refused') {
       throw invalid(

@@ -73,6 +73,8 @@ const COUNTERS = {
   superseded: 'superseded',
   /** Work runs without protection: the store was down and `onStoreError` is `run`. */
   unprotected: 'unprotected',
+  /** An HTTP request ran without protection: it had no key, which `required: false` allows, or `skip` said so. */
+  bypass: 'bypasses',
   /** An outcome was recorded without its value: too large, or not encodable. */
   'no-value': 'withoutValue',
   /** Members of an error were left out of its record. Told once for each operation and path. */

@@ -38,21 +38,21 @@ export type Remember<Failure> = 'none' | 'all' | ((failure: Failure) => boolean 
 
 /** The options that mean the same in every face. */
 export interface CommonOptions {
-  /** Retention of a settled record. @default '24h' */
+  /** How long a record is kept once it is settled. @default '24h' */
   ttl?: Duration;
-  /** Lease length; renewed at a third of it while the work runs. @default '20s' */
+  /** How long a lease lasts. While the work runs, it is renewed each time a third of it is over. @default '20s' */
   lease?: Duration;
-  /** The longest a lease is renewed. @default '15m' */
+  /** How long the lease of one attempt is renewed at most. @default '15m' */
   maxHold?: Duration;
-  /** The longest a duplicate waits; it never bounds the work. @default '30s' */
+  /** How long a duplicate waits at most. It never bounds the work. @default '30s' */
   waitTimeout?: Duration;
   /** What a duplicate does while the first one runs. @default 'wait' */
   concurrent?: 'wait' | 'reject';
-  /** After this many attempts, an abandoned record is IN_DOUBT and a failed one stays. @default none */
+  /** After so many attempts, an abandoned record is IN_DOUBT, and a failed one stays failed. @default none */
   maxAttempts?: number;
   /** `throw` refuses the call when the store can't be asked; `run` runs it unprotected. @default 'throw' */
   onStoreError?: 'throw' | 'run';
-  /** Deadline of one store call. @default '2s' */
+  /** How long one call of the store may take. @default '2s' */
   storeTimeout?: Duration;
   /** A larger encoded result is recorded without its value. @default 1048576 (1 MiB) */
   maxResultBytes?: number;

@@ -3,7 +3,7 @@ import type { IdempotencyError } from './errors.js';
 import type { FailureVerdict, Remember } from './options.js';
 import type { AbandonedRule, StoredRecord } from './record.js';
 
-/** What a piece of work came to. The four outcomes of section "The run" in ARCHITECTURE.md. */
+/** What a piece of work came to: it is completed, failed, unknown or released. */
 export type Outcome<T> =
   | {
       readonly kind: 'completed';

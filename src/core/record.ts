@@ -181,3 +181,26 @@ export function isAbandoned(record: StoredRecord): boolean {
 export function isLive(record: StoredRecord): boolean {
   return record.status === IdempotencyStatus.IN_PROGRESS && record.leaseRemainingMs > 0;
 }
+
+/**
+ * The states of a record as people see them.
+ * - `running`: an attempt holds the lease.
+ * - `abandoned`: the lease is over without an outcome; the next call runs the work again.
+ * - `in-doubt`: the same, but nobody can say whether the work took effect. A reconcile function or a person decides.
+ * - `completed`, `failed`: what every duplicate gets. `retryable`: a failure after which the next call runs.
+ */
+export type RecordState = 'running' | 'abandoned' | 'in-doubt' | 'completed' | 'failed' | 'retryable';
+
+/** @param maxAttempts after so many attempts nothing is run again */
+export function recordState(record: StoredRecord, maxAttempts: number): RecordState {
+  const isExhausted = record.attempt >= maxAttempts;
+  switch (record.status) {
+    case 'COMPLETED':
+      return 'completed';
+    case 'FAILED':
+      return record.final || isExhausted ? 'failed' : 'retryable';
+    case 'IN_PROGRESS':
+      if (!isAbandoned(record)) return 'running';
+      return record.onAbandoned === 'retry' && !isExhausted ? 'abandoned' : 'in-doubt';
+  }
+}

@@ -1,6 +1,7 @@
 import type { Runtime } from '../idempotency/runtime.js';
 import type { AdapterOperation, CacheHit } from '../idempotency/api.js';
 import type { Attempt } from '../core/attempt/attempt.js';
+import { answerOf } from '../core/ask.js';
 import { messageOf } from '../core/check.js';
 import { isIdempotencyError, UsageError } from '../core/errors.js';
 import { checkScoped } from '../core/options.js';
@@ -70,7 +71,7 @@ function tell(report: ReturnType<typeof reporter>, hook: string, call: () => unk
  */
 export async function keyFrom(option: string, compute: () => unknown): Promise<unknown> {
   try {
-    return await compute();
+    return await answerOf(option, compute);
   } catch (error) {
     if (isIdempotencyError(error)) throw error;
     throw new UsageError('INVALID_KEY', `${option} threw: ${messageOf(error)}`, { cause: error });

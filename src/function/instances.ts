@@ -1,3 +1,4 @@
+import { bare } from '../core/check.js';
 import { Runtime } from '../idempotency/runtime.js';
 import { Tally } from '../core/events.js';
 import type { LeaseStore } from '../core/store.js';
@@ -38,7 +39,7 @@ export function sharedRuntime(
   let instance = byAdmit.get(admit ?? NONE);
   if (!instance) {
     const given = { ...(logger && { logger }), ...(codec && { codec }), ...(admit && { admit }) };
-    instance = new Runtime({ store, ...given, keysInLogs }, tally);
+    instance = new Runtime(bare({ store, ...given, keysInLogs }), tally);
     byAdmit.set(admit ?? NONE, instance);
   }
   return instance;

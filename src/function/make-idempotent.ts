@@ -8,7 +8,7 @@ import { keyFrom, perform } from './call.js';
 import { sharedRuntime, storeTally, warnOfSharedName, warnOnce } from './instances.js';
 import { FUNCTION_OPTIONS, functionSettings, type FunctionOptions } from './options.js';
 
-export type AnyFunction = (this: never, ...args: never[]) => unknown;
+export type AnyFunction = (...args: never[]) => unknown;
 
 /** A function with the same arguments and the same `this` as the wrapped one. */
 type CallFunction<F extends AnyFunction, R> = (this: ThisParameterType<F>, ...args: Parameters<F>) => R;

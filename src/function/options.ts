@@ -64,9 +64,10 @@ export interface FunctionOptions<T> extends Omit<CommonOptions, 'ttl' | 'concurr
   /**
    * Called when a record answers the call: replayed, joined or waited for. `record` is a copy, and has the error if that is the
    * answer. Each call fires this hook or {@link onCacheMiss}, once. A returned promise is not awaited; errors are logged.
+   * @default none
    */
   onCacheHit?: (key: string, record: CacheHit<NoInfer<T>>) => unknown;
-  /** Called when this call starts the work itself. A returned promise is not awaited; errors are logged. */
+  /** Called when this call starts the work itself. A returned promise is not awaited; errors are logged. @default none */
   onCacheMiss?: (key: string) => unknown;
 }
 

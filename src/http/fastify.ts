@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 // So that TypeScript finds the module that is augmented below. Nothing of it stays in the build.
 import type {} from 'fastify';
 import type { Attempt } from '../core/attempt/attempt.js';
-import { invalid, show } from '../core/check.js';
+import { bare, invalid, show } from '../core/check.js';
 import { warnOfAuthorization } from './internal/exchange/authorization.js';
 import { Exchange } from './internal/exchange/exchange.js';
 import { serveNode, type NodeExchange } from './internal/node/middleware.js';
@@ -116,9 +116,9 @@ function install(instance: FastifyLike, options: FastifyIdempotencyOptions): voi
 }
 
 /** The settings of a route: its own options take precedence over those of the plugin. */
-function routeSettings(ofPlugin: ReadOptions<FastifyRequestLike>, own: Partial<FastifyIdempotencyOptions>) {
+function routeSettings(pluginOptions: ReadOptions<FastifyRequestLike>, own: Partial<FastifyIdempotencyOptions>) {
   const { options, notes } = readHttpOptions(NAME, own);
-  return httpSettings(NAME, { options: { ...ofPlugin.options, ...options }, notes });
+  return httpSettings(NAME, { options: bare({ ...pluginOptions.options, ...options }), notes });
 }
 
 function nodeExchange(...[request, reply, done]: Parameters<Hook>): NodeExchange {

@@ -105,6 +105,7 @@ function requestFacts<Req extends Request>(
     header: (name) => request.headers.get(name) ?? undefined,
     host: () => host,
     asked: () => [body.copy(), ...rest],
+    isReading: () => body.isReading,
     mark: (...mark) => void marks.push(mark),
     body: () => body.compared(),
     // A caller may pass the same Request object several times.

@@ -5,7 +5,7 @@ import type { Attempt } from '../core/attempt/attempt.js';
 import type { EventName, Listener, Stats } from '../core/events.js';
 import type { Operation } from '../core/operation.js';
 import type { CommonOptions, Remember } from '../core/options.js';
-import type { IdempotencyStatus } from '../core/record.js';
+import type { IdempotencyStatus, RecordState } from '../core/record.js';
 import type { LeaseStore } from '../core/store.js';
 import type { KeysInLogs, Logger } from './logging.js';
 
@@ -126,6 +126,8 @@ export interface CacheHit<T = unknown> extends IdempotencyRecord<T> {
 export interface IdempotencyRecord<T = unknown> {
   key: string;
   status: IdempotencyStatus;
+  /** What a person should know: who acts next. */
+  state: RecordState;
   result?: T;
   error?: unknown;
   createdAt: number;
@@ -133,6 +135,8 @@ export interface IdempotencyRecord<T = unknown> {
   hitCount: number;
   attempt: number;
   fence: number;
+  /** While it is IN_PROGRESS: when the lease ends, or has ended, by the clock of this process. */
+  leaseEndsAt?: number;
 }
 
 /** An operation as an adapter requests it: not checked yet, without address and fingerprint. */

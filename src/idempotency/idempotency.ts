@@ -10,9 +10,9 @@ import {
   type ForgetOptions,
 } from './options.js';
 import type { Attempt } from '../core/attempt/attempt.js';
-import { invalid, readOptions, show, type InheritanceTable } from '../core/check.js';
+import { invalid, readOptions, show } from '../core/check.js';
 import type { EventName, Listener, Stats } from '../core/events.js';
-import { abandonedRule, checkWork, COMMON_INHERITANCE, requireName, resolvePolicy } from '../core/options.js';
+import { abandonedRule, checkWork, requireName, resolvePolicy } from '../core/options.js';
 import { newToken } from '../core/token.js';
 import { toReconcile, toWork } from './outcomes.js';
 
@@ -23,22 +23,6 @@ export type { Idempotency } from './api.js';
  * loaded.
  */
 const RUNTIME = Symbol.for('twiceshy.runtime.1');
-
-/** How the instance's own methods use its options. */
-export const RUN_INHERITANCE = {
-  ...COMMON_INHERITANCE,
-  prefix: 'inherited',
-  name: 'inherited',
-  scope: 'inherited',
-  remember: 'inherited',
-  requireScope: 'kept',
-  store: 'kept',
-  codec: 'kept',
-  pepper: 'kept',
-  logger: 'kept',
-  admit: 'kept',
-  keysInLogs: 'kept',
-} satisfies InheritanceTable<IdempotencyOptions>;
 
 const rejected = async (error: unknown): Promise<never> => {
   throw error;

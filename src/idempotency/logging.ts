@@ -1,3 +1,4 @@
+import { emitWarning } from '../core/warn.js';
 import { choice, messageOf } from '../core/check.js';
 import { Events, type EventDetail, type EventName, type Tally } from '../core/events.js';
 import { sha256Hex } from '../keys/index.js';
@@ -39,7 +40,7 @@ const WARNINGS: Partial<Record<EventName, (detail: EventDetail) => string | unde
 /** A function that sends warnings to the logger, or without one to `process.emitWarning`. */
 export function warnThrough(logger: Logger | undefined): (message: string, detail?: unknown) => void {
   return (message, detail) => {
-    if (!logger) return process.emitWarning(message, 'TwiceshyWarning');
+    if (!logger) return emitWarning(message);
     try {
       logger.warn?.(message, detail);
     } catch {

@@ -1,9 +1,19 @@
 /** The option tables of `createIdempotency()` and of its methods, and checks of their other arguments. */
 import type { IdempotencyOptions, Namespaced, RunOptions } from './api.js';
-import { ANY, BOOLEAN, checkNames, invalid, OBJECT, show, type OptionTable } from '../core/check.js';
+import {
+  ANY,
+  BOOLEAN,
+  checkNames,
+  invalid,
+  OBJECT,
+  show,
+  type InheritanceTable,
+  type OptionTable,
+} from '../core/check.js';
 import { isEventName } from '../core/events.js';
 import {
   ADMIT,
+  COMMON_INHERITANCE,
   COMMON_OPTIONS,
   FIXED_SCOPE,
   LEASE_STORE,
@@ -51,6 +61,22 @@ export const INSTANCE_OPTIONS = {
   admit: ADMIT,
   keysInLogs: KEYS_IN_LOGS,
 } satisfies OptionTable<IdempotencyOptions>;
+
+/** What becomes of the options of an instance in its own methods. */
+export const RUN_INHERITANCE = {
+  ...COMMON_INHERITANCE,
+  prefix: 'inherited',
+  name: 'inherited',
+  scope: 'inherited',
+  remember: 'inherited',
+  requireScope: 'kept',
+  store: 'kept',
+  codec: 'kept',
+  pepper: 'kept',
+  logger: 'kept',
+  admit: 'kept',
+  keysInLogs: 'kept',
+} satisfies InheritanceTable<IdempotencyOptions>;
 
 /** @throws UsageError INVALID_OPTIONS */
 export function checkOutcomeByHand(outcome: unknown): void {

@@ -1,7 +1,8 @@
+import { Buffer } from 'node:buffer';
 import { enterAttempt, holdsKey } from './current-attempt.js';
 import type { AdapterOperation, IdempotencyOptions, IdempotencyRecord } from './api.js';
 import { createCodec, DroppedMembers, type Codec } from '../codec/index.js';
-import { Admission } from '../core/admission.js';
+import { Admission, type Asked } from '../core/admission.js';
 import { Background } from '../core/background/background.js';
 import { callStore } from '../core/call-store.js';
 import { ignoreRejection } from '../core/check.js';
@@ -18,7 +19,7 @@ import {
   type RunPolicy,
 } from '../core/options.js';
 import type { Answer, Outcome } from '../core/outcome.js';
-import type { StoreKey, StoredRecord } from '../core/record.js';
+import { recordState, type StoreKey, type StoredRecord } from '../core/record.js';
 import type { Replacement } from '../core/store.js';
 import {
   checkKey,
@@ -98,11 +99,16 @@ export class Runtime {
       onDuplicate: operation.onDuplicate,
       onAbandoned: operation.onAbandoned,
       notes: operation.notes,
-      asked: this.given.admit && { payloadBytes: payloadBytes(payload), ...operation.asked },
+      asked: this.given.admit && this.#asked(operation),
       onStart: operation.onStart,
       work: operation.work,
       reconcile: operation.reconcile,
     });
+  }
+
+  /** What the engine can't know of a call: it has the scope as it is stored. */
+  #asked<T>({ asked, scope = this.given.scope, payload }: AdapterOperation<T>): Asked {
+    return { payloadBytes: payloadBytes(payload), ...asked, scope: asked?.scope ?? scope };
   }
 
   /**
@@ -190,11 +196,13 @@ export class Runtime {
     const described = {
       key,
       status,
+      state: recordState(record, this.policy.maxAttempts),
       createdAt: createdAtMs,
       expiresAt: expiresAtMs,
       hitCount,
       attempt,
       fence,
+      ...(status === 'IN_PROGRESS' && { leaseEndsAt: Date.now() + record.leaseRemainingMs }),
     };
     if (payload === undefined || format === 'recipe') return described;
     const value = this.decode(record);

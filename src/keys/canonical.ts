@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import { UsageError } from '../core/errors.js';
 import { quote } from '../values/kinds.js';
 import { write, type Form } from '../values/write.js';
@@ -11,7 +12,7 @@ const MAX_PATH = 80;
 const CANONICAL: Form = {
   token: (text) => (text === '-0' ? '0' : text),
   leaf: (kind, data) =>
-    `${kind}(${Buffer.isBuffer(data) ? data.toString('hex') : [data].flat().map(spell).join()})`,
+    `${kind}(${data instanceof Uint8Array ? hexOf(data) : [data].flat().map(spell).join()})`,
   list: (kind, texts) => `${kind}{${texts.sort().join()}}`,
   pair: (key, value) => `${key}=>${value}`,
   object: (value, walk) => walk.members(value, sorted(walk.keys(value))),
@@ -23,6 +24,8 @@ function sorted(keys: string[]): string[] {
   return keys;
 }
 
+const hexOf = ({ buffer, byteOffset, byteLength }: Uint8Array) =>
+  Buffer.from(buffer, byteOffset, byteLength).toString('hex');
 const spell = (part: unknown) => (typeof part === 'string' ? quote(part) : String(part));
 
 /**

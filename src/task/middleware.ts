@@ -1,4 +1,5 @@
 import type { Attempt } from '../core/attempt/attempt.js';
+import { answerOf } from '../core/ask.js';
 import {
   ANY,
   BOOLEAN,
@@ -49,7 +50,7 @@ export type IdempotencyMiddlewareOptions = TaskDefaults &
   Pick<IdempotencyOptions, 'requireScope' | 'codec' | 'logger' | 'keysInLogs' | 'admit'> & {
     /** A URL, an ioredis client, or the options of RedisStore. @default process.env.REDIS_URL || 'redis://localhost:6379' */
     redis?: RedisInput;
-    /** Any other store, instead of Redis. */
+    /** Any other store, instead of Redis. @default a RedisStore, as `redis` says */
     store?: LeaseStore;
     /** The framework's Result class, used for duplicates. @default taken from the Results that the framework makes */
     Result?: ResultClass;
@@ -232,9 +233,10 @@ export class IdempotencyMiddleware {
 }
 
 async function taskKey(task: TaskLike, options: TaskOptions): Promise<unknown> {
-  if (typeof options.key === 'string') return options.key;
+  const { key } = options;
+  if (typeof key === 'string') return key;
   try {
-    return await options.key(task);
+    return await answerOf('the key function', () => key(task));
   } catch (error) {
     if (isIdempotencyError(error)) throw error;
     throw new UsageError('INVALID_KEY', `the key function threw: ${show(error)}`, { cause: error });

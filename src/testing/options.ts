@@ -49,7 +49,7 @@ export type ContractPart = (typeof CONTRACT_PARTS)[number];
 
 export interface ContractOptions {
   /**
-   * Parts to skip, each with the reason, which is printed with the skipped tests. Nothing else is skipped.
+   * Parts to skip, each with the reason, which is printed with the skipped tests. Nothing else is skipped. @default {}
    */
   readonly skip?: Readonly<Partial<Record<ContractPart, string>>>;
   /** The lease of claims that no test waits for: much longer than a test takes. @default 60000 */

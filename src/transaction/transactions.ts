@@ -1,34 +1,15 @@
 import { Runtime } from '../idempotency/runtime.js';
 import { enterAttempt, holdsKey } from '../idempotency/current-attempt.js';
 import type { IdempotencyOptions, RunOptions } from '../idempotency/api.js';
-import { RunningAttempt, type Attempt } from '../core/attempt/attempt.js';
+import type { Attempt } from '../core/attempt/attempt.js';
+import { RunningAttempt } from '../core/attempt/running-attempt.js';
 import { isIdempotencyError, StoreError, UsageError, type IdempotencyError } from '../core/errors.js';
-import {
-  BOOLEAN,
-  inherit,
-  OBJECT,
-  readOptions,
-  type InheritanceTable,
-  type OptionTable,
-} from '../core/check.js';
-import {
-  ADMIT,
-  checkWork,
-  COMMON_INHERITANCE,
-  COMMON_OPTIONS,
-  FIXED_SCOPE,
-  NAME,
-  ON_ABANDONED,
-  PAYLOAD,
-  PEPPER,
-  PREFIX,
-  REMEMBER,
-  requireName,
-  SIGNAL,
-} from '../core/options.js';
+import { bare, inherit, readOptions, type InheritanceTable, type OptionTable } from '../core/check.js';
+import { checkWork, requireName } from '../core/options.js';
 import type { LeaseStore } from '../core/store.js';
 import { runWith } from '../idempotency/idempotency.js';
-import { droppedMembers, inLogs, KEYS_IN_LOGS, onceEach, warnThrough } from '../idempotency/logging.js';
+import { droppedMembers, inLogs, onceEach, warnThrough } from '../idempotency/logging.js';
+import { INSTANCE_OPTIONS, RUN_INHERITANCE, RUN_OPTIONS } from '../idempotency/options.js';
 import { checkKey } from '../keys/index.js';
 
 /** The result of a query. */
@@ -75,47 +56,15 @@ export interface TransactionalStore extends LeaseStore {
 /** The engine's deadline for store calls, so long that the store's own applies: nobody stops waiting in the middle of a COMMIT. */
 const UNBOUNDED_MS = 3_600_000;
 
-const { onStoreError: _, storeTimeout: _2, ...COMMON } = COMMON_OPTIONS;
-const { onStoreError: _3, storeTimeout: _4, ...COMMON_INHERITED } = COMMON_INHERITANCE;
-const SHARED = {
-  ...COMMON,
-  prefix: PREFIX,
-  name: NAME,
-  scope: FIXED_SCOPE,
-  remember: REMEMBER,
-};
+// Each table is that of the neutral API, without what makes no sense here.
+const { onStoreError: _, storeTimeout: _2, ...RUN } = RUN_OPTIONS;
+const { onStoreError: _3, storeTimeout: _4, store: _5, ...INSTANCE } = INSTANCE_OPTIONS;
+const { onStoreError: _6, storeTimeout: _7, store: _8, ...INHERITED } = RUN_INHERITANCE;
 
-export const TRANSACTION_OPTIONS = {
-  ...SHARED,
-  payload: PAYLOAD,
-  signal: SIGNAL,
-  onAbandoned: ON_ABANDONED,
-} satisfies OptionTable<TransactionOptions<never>>;
-
-export const TRANSACTION_DEFAULTS = {
-  ...SHARED,
-  requireScope: BOOLEAN,
-  codec: OBJECT,
-  pepper: PEPPER,
-  logger: OBJECT,
-  admit: ADMIT,
-  keysInLogs: KEYS_IN_LOGS,
-} satisfies OptionTable<TransactionDefaults>;
-
+export const TRANSACTION_OPTIONS = RUN satisfies OptionTable<TransactionOptions<never>>;
+export const TRANSACTION_DEFAULTS = INSTANCE satisfies OptionTable<TransactionDefaults>;
 /** How a call of `transaction()` uses the store's option `transactions`. */
-export const TRANSACTION_INHERITANCE = {
-  ...COMMON_INHERITED,
-  prefix: 'inherited',
-  name: 'inherited',
-  scope: 'inherited',
-  remember: 'inherited',
-  requireScope: 'kept',
-  codec: 'kept',
-  pepper: 'kept',
-  logger: 'kept',
-  admit: 'kept',
-  keysInLogs: 'kept',
-} satisfies InheritanceTable<TransactionDefaults>;
+export const TRANSACTION_INHERITANCE = INHERITED satisfies InheritanceTable<TransactionDefaults>;
 
 /** Runs work in transactions: the engine on a store whose records become visible when they are committed. */
 export class Transactions {
@@ -137,7 +86,9 @@ export class Transactions {
     this.#defaults = read;
     // No logger: the warnings about lost leases do not fit transactions, and every caller gets the reason as an error.
     const requireScope = read.requireScope === true || plain.requiresScope === true;
-    this.#runtime = new Runtime({ ...read, requireScope, store, storeTimeout: UNBOUNDED_MS, logger: {} });
+    this.#runtime = new Runtime(
+      bare({ ...read, requireScope, store, storeTimeout: UNBOUNDED_MS, logger: {} }),
+    );
     const { keysInLogs } = read;
     const warn = warnThrough(read.logger);
     this.#note = onceEach((message) => warn(`twiceshy: ${message}`));

@@ -1,5 +1,5 @@
 /** The data of a value that has no members, such as a Date or a RegExp. */
-export type Leaf = number | string | string[] | Buffer;
+export type Leaf = number | string | string[] | Uint8Array;
 
 export const prototypeOf = (value: unknown) => Object.getPrototypeOf(value) as object | null;
 
@@ -58,7 +58,7 @@ export function toLeaf(value: object, kind: string): Leaf | undefined {
     case '':
       return undefined;
     case 'ArrayBuffer':
-      return Buffer.from(value as ArrayBuffer);
+      return new Uint8Array(value as ArrayBuffer);
     case 'Date':
       return (value as Date).getTime();
     case 'RegExp':
@@ -69,7 +69,7 @@ export function toLeaf(value: object, kind: string): Leaf | undefined {
   }
   // Only the bytes that the view covers: the rest of its buffer may belong to something else.
   return ArrayBuffer.isView(value)
-    ? Buffer.from(value.buffer, value.byteOffset, value.byteLength)
+    ? new Uint8Array(value.buffer, value.byteOffset, value.byteLength)
     : undefined;
 }
 

@@ -38,7 +38,7 @@ export function describeRequests(open: OpenShop): void {
       expect(shop.runs()).toBe(1);
     });
 
-    test('missing: 400; with required: false it runs unprotected', async () => {
+    test('missing: 400; with required: false it runs unprotected, with an event for the audit', async () => {
       const shop = await open();
       expectProblem(await shop.send(), 400, 'IDEMPOTENCY_KEY_MISSING');
       expect(shop.runs()).toBe(0);
@@ -46,8 +46,10 @@ export function describeRequests(open: OpenShop): void {
       expect((await lax.send()).status).toBe(201);
       expect((await lax.send()).isReplay).toBe(false);
       expect(lax.runs()).toBe(2);
+      expect(lax.idempotency.stats().bypasses).toBe(2);
       await lax.send({ key: 'k' });
       expect((await lax.send({ key: 'k' })).isReplay).toBe(true);
+      expect(lax.idempotency.stats().bypasses).toBe(2);
     });
 
     test.each([['"open'], ['"a" b'], ['two words'], ['""'], ['"umlaut ä"'], ['user:undefined'], ['']])(
@@ -201,6 +203,7 @@ export function describeRequests(open: OpenShop): void {
       });
       await shop.send({ key: 'k', headers: { 'x-internal': 'yes' } });
       expect((await shop.send({ key: 'k', headers: { 'x-internal': 'yes' } })).isReplay).toBe(false);
+      expect(shop.idempotency.stats().bypasses).toBe(2);
       await shop.send({ key: 'k', method: 'PATCH' });
       expect((await shop.send({ key: 'k', method: 'PATCH' })).isReplay).toBe(false);
     });

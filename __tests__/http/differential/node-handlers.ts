@@ -178,6 +178,35 @@ export const NODE_HANDLERS: Readonly<Record<string, NodeHandler>> = {
     res.setHeader('Content-Disposition', 'attachment; filename="Rechnung ä.pdf"');
     Readable.from(['pdf']).pipe(res);
   },
+  // Node writes the head in UTF-8 where a text follows, and else in Latin-1.
+  'a header beyond ASCII, and a text': (_, res) => (res.setHeader('Link', '</ä>'), res.end('text')),
+  'a header beyond ASCII, and a text in latin1': (_, res) => (
+    res.setHeader('Link', '</ä>'),
+    res.end('text', 'latin1')
+  ),
+  'a header beyond ASCII, and bytes': (_, res) => (
+    res.setHeader('Link', '</ä>'),
+    res.end(Buffer.from('text'))
+  ),
+  'a header beyond ASCII in writeHead': (_, res) => (res.writeHead(200, { Link: '</ä>' }), res.end('text')),
+  'a header beyond ASCII, sent alone': async (_, res) => {
+    res.setHeader('Link', ['</ä>', '</b>']);
+    res.flushHeaders();
+    await later();
+    res.end('text');
+  },
+  'a header beyond ASCII, a length, and a text that is written': (_, res) => (
+    res.setHeader('Link', '</ä>'),
+    res.setHeader('Content-Length', 4),
+    res.write('text'),
+    res.end()
+  ),
+  'a header beyond ASCII, a length, and one letter': (_, res) => (
+    res.setHeader('Link', '</ä>'),
+    res.setHeader('Content-Length', 1),
+    res.write('t'),
+    res.end()
+  ),
   'a pipeline': (_, res) => pipeline(Readable.from(['first,', 'second,', 'third']), res),
   'a pipeline with a length': (_, res) => {
     res.setHeader('Content-Length', 19);

@@ -1,13 +1,13 @@
 import { callStore } from '../call-store.js';
-import { Latch } from '../latch.js';
-import { settledRecord } from '../local-record.js';
+import { Latch } from './latch.js';
+import { settledRecord } from './local-record.js';
 import type { EngineParts, Operation } from '../operation.js';
 import type { Answer, Outcome } from '../outcome.js';
 import type { Lease, StoredRecord } from '../record.js';
 import type { Settlement } from '../store.js';
-import { RunningAttempt } from './attempt.js';
 import { encodeWithin } from './encode-within.js';
 import { HeldLease } from './held-lease.js';
+import { RunningAttempt } from './running-attempt.js';
 
 /** How an execution ended. */
 export interface Ending<T> {

@@ -8,7 +8,7 @@ import {
   type IdempotencyError,
 } from '../errors.js';
 import type { EventName } from '../events.js';
-import { unprotectedLease } from '../local-record.js';
+import { unprotectedLease } from '../attempt/local-record.js';
 import type { EngineParts, Operation } from '../operation.js';
 import { IN_DOUBT_RETENTION_MS } from '../options.js';
 import type { Answer } from '../outcome.js';

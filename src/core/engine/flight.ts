@@ -1,6 +1,6 @@
 import type { IdempotencyError } from '../errors.js';
-import { Latch } from '../latch.js';
-import { runningRecord } from '../local-record.js';
+import { Latch } from '../attempt/latch.js';
+import { runningRecord } from '../attempt/local-record.js';
 import type { Lease, StoredRecord, StoreKey } from '../record.js';
 import { identityOf } from '../record.js';
 import type { LeaseStore } from '../store.js';

@@ -8,7 +8,8 @@ import type { ProfileName } from './problem/profile.js';
 
 /**
  * A function of the request. You may annotate the request with the framework's own, richer type. Under fetch the function also
- * gets the handler's other arguments. It may be async, and may read the body: under fetch it reads a copy.
+ * gets the handler's other arguments. It may be async, and may read the body: under fetch it reads a copy. If it does not answer
+ * within ten seconds, the request ends with an error. The time in which the client sends what it reads is not counted.
  */
 type RequestFunction<Req, Rest extends unknown[], Result> = {
   ask(request: Req, ...rest: Rest): Result | Promise<Result>;
@@ -33,12 +34,12 @@ export interface RememberedAnswer {
 
 /** The options of the HTTP adapters, besides those that are common to all adapters. */
 export interface HttpOptions<Req, Rest extends unknown[] = []> extends CommonOptions {
-  /** Where the records are kept. Either this or `idempotency` is required. */
+  /** Where the records are kept. @default none: give it, or `idempotency` */
   store?: LeaseStore;
   /**
    * An instance made by `createIdempotency()`. Its store and events are used, and its options are the defaults. Its `scope` is
    * combined with the one given here. Its `remember` is about errors and does not fit answers: it is refused, unless you give
-   * one here. Its `name` is not used, because records belong to routes.
+   * one here. Its `name` is not used, because records belong to routes. @default none: give it, or `store`
    */
   idempotency?: Idempotency;
   /**
@@ -48,6 +49,16 @@ export interface HttpOptions<Req, Rest extends unknown[] = []> extends CommonOpt
    * within it, and `'shared'` means shared by all callers of that tenant.
    */
   scope: 'shared' | RequestFunction<Req, Rest, CallerName>;
+  /**
+   * What a duplicate gets while the first request runs. `reject` refuses it with 409 and `Retry-After`. `wait` keeps its
+   * connection open until there is an answer, for at most `waitTimeout`. @default 'reject'
+   */
+  concurrent?: 'wait' | 'reject';
+  /**
+   * The longest answer that is recorded with its value, counted as it is recorded, with its headers. Duplicates of a longer one
+   * get 409. @default what `maxBodyBytes` needs: twice as much and 64 KiB, and 1 MiB at least
+   */
+  maxResultBytes?: number;
   /** Whether a request without a key is refused with 400. If not, it runs unprotected. @default true */
   required?: boolean;
   /** The methods that are protected. GET, HEAD, OPTIONS and TRACE are not allowed. @default ['POST', 'PATCH'] */

@@ -1,4 +1,5 @@
 import type { Idempotency } from '../../idempotency/api.js';
+import { answerOf, LateAnswer } from '../../core/ask.js';
 import { messageOf, show, something } from '../../core/check.js';
 import { isIdempotencyError, UsageError } from '../../core/errors.js';
 import type { Answer } from '../../core/outcome.js';
@@ -64,7 +65,9 @@ export function makeConsumer<M, R>(
     try {
       return toDelivery(await ask(message), terms);
     } catch (error) {
-      return afterRefusal(isIdempotencyError(error) ? error.code : undefined, error, terms);
+      // The next time it may answer.
+      const isHopeless = isIdempotencyError(error) && !(error instanceof LateAnswer);
+      return afterRefusal(isHopeless ? error.code : undefined, error, terms);
     }
   };
   const consume = async (message: M): Promise<Delivery<R>> => {
@@ -92,7 +95,7 @@ async function messageIdentity<M, R>(
 ) {
   try {
     return {
-      key: await key(message),
+      key: await answerOf('key()', () => key(message)),
       name: typeof name === 'function' ? name(message) : name,
       // A missing tenant is refused, so that its messages do not share records with those that have no tenant.
       scope: typeof scope === 'function' ? something('scope', scope(message)) : scope,
@@ -113,7 +116,7 @@ async function announceDrop<M, R>(
   error: unknown,
 ): Promise<void> {
   const { onDrop, logger, keysInLogs } = options;
-  if (onDrop) return void (await onDrop(message, error));
+  if (onDrop) return void (await answerOf('onDrop()', () => onDrop(message, error)));
   const { name, key } = await messageLabel(message, options);
   const told = inLogs({ name, key: typeof key === 'string' ? key : show(key), error }, keysInLogs);
   const what = `the message ${show(told.key)} of ${show(told.name)}`;
@@ -124,7 +127,7 @@ async function announceDrop<M, R>(
 async function messageLabel<M, R>(message: M, { key, name }: ConsumerOptions<M, R>) {
   const told = async (ask: () => unknown): Promise<unknown> => {
     try {
-      return await ask();
+      return await answerOf('it', ask);
     } catch {
       return undefined;
     }

@@ -3,6 +3,7 @@ import type { Idempotency, IdempotencyOptions, OnAbandoned } from '../../idempot
 import type { Attempt } from '../../core/attempt/attempt.js';
 import {
   ANY,
+  bare,
   BOOLEAN,
   DURATION,
   inherit,
@@ -44,11 +45,11 @@ type ReconcileFunction<R> = Extract<OnAbandoned<R>, (attempt: Attempt) => unknow
 
 /** The options of every consumer. Either `store` or `idempotency` is required. */
 export interface ConsumerOptions<M, R> extends CommonOptions {
-  /** Where the records are kept. */
+  /** Where the records are kept. @default none: give it, or `idempotency` */
   store?: LeaseStore;
   /**
    * An instance made by `createIdempotency()`, instead of `store`. Its options are the defaults, except for `name`: a consumer
-   * needs its own.
+   * needs its own. @default none: give it, or `store`
    */
   idempotency?: Idempotency;
   /** The name of the operation, or a function of the message. Messages with different names never share a record. */
@@ -84,7 +85,8 @@ export interface ConsumerOptions<M, R> extends CommonOptions {
   /** The delay after the first failure. It doubles with each further failure, up to a minute. @default '1s' */
   retryDelay?: Duration;
   /**
-   * Called, and awaited, before a message is dropped. If it throws, the message comes again instead.
+   * Called, and awaited, before a message is dropped. If it throws, or takes more than ten seconds, the message comes again
+   * instead.
    * @default a warning to the logger
    */
   onDrop?: (message: M, error: unknown) => unknown;
@@ -192,7 +194,8 @@ export function consumerSettings<M, R>(
   const read = readOptions(where, table, given, (note) => notes.push(note));
   const idempotency = chooseIdempotency(where, read);
   const runtime = getRuntime(idempotency);
-  const named = withDefaults(read, broker);
+  const defaults = bare(broker);
+  const named = withDefaults(read, defaults);
   const options = inherit(where, CONSUMER_INHERITANCE, runtime.given, named);
   const {
     name,
@@ -203,7 +206,7 @@ export function consumerSettings<M, R>(
     remember = 'none',
   } = options;
   MESSAGE_FUNCTION.check(key, 'key');
-  broker.check?.(options);
+  defaults.check?.(options);
   // Check what is known by now. An error at the first message would drop it.
   composeNamespace({
     prefix,
@@ -220,7 +223,7 @@ export function consumerSettings<M, R>(
     isOwn: !read.idempotency,
     policy: resolvePolicy(options, REQUEST_POLICY),
     rule: abandonedRule(options.onAbandoned),
-    remember: broker.remember?.(remember) ?? remember,
+    remember: defaults.remember?.(remember) ?? remember,
     retryDelayMs: retryDelay as number,
   };
 }
@@ -230,12 +233,12 @@ function withDefaults<M, R>(
   { name, key, payload }: BrokerDefaults<M>,
 ): ConsumerOptions<M, R> {
   const isOwnKey = read.key === undefined;
-  return {
+  return bare({
     ...(name !== undefined && { name }),
     ...(key && { key }),
     ...(payload && isOwnKey && { payload }),
     ...read,
-  };
+  });
 }
 
 function chooseIdempotency<M, R>(where: string, options: ConsumerOptions<M, R>): Idempotency {

@@ -1,3 +1,5 @@
+import { Buffer } from 'node:buffer';
+import { emitWarning } from '../../core/warn.js';
 import {
   BOOLEAN,
   FUNCTION,
@@ -101,7 +103,7 @@ export class DynamoDBStore implements LeaseStore {
     this.requiresScope = options.requireScope === true;
     this.#table = new DynamoTable(documentClient, options.table, options.timeoutMs ?? 2_000);
     this.#marginMs = options.clockMarginMs ?? 1_000;
-    this.#warn = options.onWarning ?? ((message) => process.emitWarning(message, 'TwiceshyWarning'));
+    this.#warn = options.onWarning ?? emitWarning;
   }
 
   async claim(key: StoreKey, request: ClaimRequest): Promise<ClaimAnswer> {

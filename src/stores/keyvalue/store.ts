@@ -1,3 +1,4 @@
+import { emitWarning } from '../../core/warn.js';
 import { invalid, readOptions } from '../../core/check.js';
 import { StoreError } from '../../core/errors.js';
 import type { Lease, RecordedStep, StoreKey, StoredRecord } from '../../core/record.js';
@@ -66,7 +67,7 @@ export class KeyValueStore implements LeaseStore {
     this.#shared = sharedState(object);
     const isNew = isFirstOfClass(object);
     if (onWarning) onWarning(atomicityWarning(object));
-    else if (isNew) process.emitWarning(atomicityWarning(object), 'TwiceshyWarning');
+    else if (isNew) emitWarning(atomicityWarning(object));
   }
 
   async claim(key: StoreKey, request: ClaimRequest): Promise<ClaimAnswer> {

@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import { createHash } from 'node:crypto';
 import { anotherIdentity, StoreError, tooNew } from '../../core/errors.js';
 import {

@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import { createHash } from 'node:crypto';
 import { invalid } from '../../core/check.js';
 import { RECORD_FIELDS, type RecordField } from '../shared/record-fields.js';

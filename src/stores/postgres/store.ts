@@ -10,6 +10,7 @@ import {
   TIMER,
   type OptionTable,
 } from '../../core/check.js';
+import { emitWarning } from '../../core/warn.js';
 import type { Lease, RecordedStep, StoredRecord, StoreKey } from '../../core/record.js';
 import type { ClaimAnswer, ClaimRequest, LeaseStore, Replacement, Settlement } from '../../core/store.js';
 import {
@@ -125,7 +126,7 @@ export class PostgresStore implements LeaseStore {
     checkListen(pool, options);
     this.requiresScope = options.requireScope === true;
     const { listen = poolSize(pool) >= ROOM_FOR_LISTENER, prepare = true, timeoutMs = 5_000 } = options;
-    const warn = options.onWarning ?? ((message: string) => process.emitWarning(message, 'TwiceshyWarning'));
+    const warn = options.onWarning ?? emitWarning;
     this.#database = new PostgresDatabase(pool, options, {
       timeoutMs,
       notifies: listen,

@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import type { Notes } from '../../core/record.js';
 import { RECORD_FIELDS } from '../shared/record-fields.js';
 import { FIXED_LENGTH, LENGTH_DIGITS, LONGEST_EXTRA, PLACES, PREVIOUS, TAGS } from './layout.js';

@@ -5,8 +5,8 @@ import { RECORD_FIELDS, type RecordField } from '../shared/record-fields.js';
  * of fixed width; the optional ones follow, `extra` characters of them in all. Where each field stands comes from
  * `record-fields.ts`.
  *
- * The widths are no accident: with a fingerprint and a payload of 20 bytes the value just fits jemalloc's class of 128 bytes, and
- * with a payload of 200 bytes that of 320, which keeps a record within 1.5 and 1.25 times a bare SET.
+ * Every character counts: Redis rounds a value up to the next size of its allocator. With a payload of 20 bytes a record takes
+ * about one and a half times the memory of a bare SET, and with 200 bytes a quarter more (`__tests__/stores/redis.test.ts`).
  *
  * The body of flag `p` is the prior's expiry (13 digits, ms) and the prior itself. Steps are lines of JSON,
  * `["name","payload"]`, or null without a value, between a line feed and an empty line.

@@ -1,3 +1,4 @@
+import { emitWarning } from '../../core/warn.js';
 import {
   BOOLEAN,
   FUNCTION,
@@ -20,9 +21,12 @@ export interface RedisStoreOptions {
    * @default process.env.REDIS_URL || 'redis://localhost:6379', read at the first use; none where `redis` is given
    */
   url?: string;
-  /** An ioredis `Redis` or `Cluster` (or ioredis-mock) to use instead of a connection of our own. Never closed by us. */
+  /**
+   * An ioredis `Redis` or `Cluster` (or ioredis-mock) to use instead of a connection of our own. Never closed by us.
+   * @default none: a connection of our own
+   */
   client?: RedisClient;
-  /** ioredis' options for our own connection: `tls`, `sentinels`, `keyPrefix` and the like. */
+  /** ioredis' options for our own connection: `tls`, `sentinels`, `keyPrefix` and the like. @default none */
   redis?: object;
   /**
    * A connection of our own that answers nothing for so long is dropped, and its calls reject.
@@ -76,7 +80,7 @@ export function readRedisOptions(input: unknown): RedisSettings {
   const replicas = waitForReplicas as Replicas | undefined;
   if (replicas && client && typeof client.pipeline !== 'function')
     throw invalid('this Redis client has no pipeline(), which waitForReplicas needs');
-  const warn = rest.onWarning ?? ((message: string) => process.emitWarning(message, 'TwiceshyWarning'));
+  const warn = rest.onWarning ?? emitWarning;
   return { url, client, redis, timeoutMs, replicas, warn, requiresScope: rest.requireScope === true };
 }
 

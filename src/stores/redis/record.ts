@@ -15,13 +15,13 @@ import { extrasText, readExtras, type Extras } from './extras.js';
 import { parseSteps } from './steps.js';
 
 const VERSION = String(FORMAT_VERSION);
+const NO_HITS = '0'.repeat(RECORD_FIELDS.hits.redis);
 const WELL_FORMED = new RegExp(
   `^${VERSION}[PCFRT][rcb][vnpVNP][-saw][\\w-]{6}\\d{20}[\\da-z]{3}[\\w-]{16}\\d{13}[\\da-z]{7}\\d{10}`,
 );
-const CLAIM_HEAD = new RegExp(`^${VERSION}P[rcb][\\w-]{22}[\\da-z]{7}\\d{4}$`);
+const CLAIM_HEAD = new RegExp(`^${VERSION}P[rcb]n-[\\w-]{22}[\\da-z]{7}${NO_HITS}\\d{4}$`);
 const RULE_OF: Record<string, AbandonedRule> = { r: 'retry', c: 'reconcile', b: 'block' };
 const RULE_CHAR: Record<AbandonedRule, string> = { retry: 'r', reconcile: 'c', block: 'b' };
-const NO_HITS = '0'.repeat(RECORD_FIELDS.hits.redis);
 const FINGERPRINT = /^[\w-]{22}$/;
 
 /** In the place of the hits of an answer, where none was counted. */
@@ -42,18 +42,17 @@ const field = (raw: string, name: Field): string => raw.slice(PLACES[name][0], P
 const bodyAt = (raw: string): number => FIXED_LENGTH + Number(field(raw, 'extra'));
 
 /**
- * What the claim script puts in its places: the parts of a new header, its optional fields, and the token to replace; undefined
- * where they don't fit.
+ * A new header without what only the server knows, with its optional fields; undefined where they don't fit.
  */
 export function claimHead(key: StoreKey, request: ClaimRequest): string | undefined {
-  const { onAbandoned, token, replacing, fingerprint, notes } = request;
+  const { onAbandoned, token, fingerprint, notes } = request;
   if (fingerprint !== undefined && !FINGERPRINT.test(fingerprint)) return undefined;
   const extras = extrasText({ fingerprint, notes });
   if (extras === undefined) return undefined;
-  const head = VERSION + 'P' + RULE_CHAR[onAbandoned] + key.digest + token;
-  const fixed = head + retentionText(request.unsettledRetentionMs) + padded(extras.length, 4);
+  const head = VERSION + 'P' + RULE_CHAR[onAbandoned] + 'n-' + key.digest + token;
+  const fixed = head + retentionText(request.unsettledRetentionMs) + NO_HITS + padded(extras.length, 4);
   if (key.digest.length !== 6 || token.length !== 16 || !CLAIM_HEAD.test(fixed)) return undefined;
-  return fixed + extras + (replacing ?? '');
+  return fixed + extras;
 }
 
 /** The refusal of identifiers that would break the header. */

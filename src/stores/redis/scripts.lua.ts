@@ -19,8 +19,8 @@ const span = (from: Field, to: Field, of = 'v'): string =>
   `sub(${of},${PLACES[from][0] + 1},${PLACES[to][1]})`;
 const h = (name: Field): string => f(name, 'head');
 
-/** Where fields stand in the head that a claim sends: version, status, rule, digest, token, retention, extra, extras, replacing. */
-const CLAIMS = { digest: [4, 9], token: [10, 25], retention: [26, 32], extra: [33, 36], extras: 37 } as const;
+/** Where fields stand in the head that a claim sends, in the order of a record without what only the server knows: {@link CLAIM}. */
+const CLAIMS = { digest: [6, 11], token: [12, 27], retention: [28, 34], extra: 41, extras: 45 } as const;
 /** Where fields stand in the tail that a write sends: retention, hits, extra, extras, payload. */
 const TAIL_EXTRA = [
   PLACES.extra[0] - PLACES.retention[0] + 1,
@@ -37,7 +37,7 @@ const IS_FOREIGN = `${f('version')}~='${FORMAT_VERSION}' or #v<${FIXED_LENGTH}`;
  * `now` is in ms and `micros` in µs, both as text; `ms` is a number. TIME of ioredis-mock rounds its seconds and takes
  * its microseconds from another clock; what an expiry is counted from is its only sound one.
  */
-const CLOCK = `
+const NOW = `
 local t=redis.call('TIME')
 local sec,us=t[1],sub('00000'..t[2],-6)
 if not redis.sha1hex then
@@ -47,7 +47,10 @@ if not redis.sha1hex then
   redis.call('DEL',probe)
   sec=string.format('%.0f',math.floor(at/1000)) us=string.format('%06.0f',at%1000*1000)
 end
-local now,micros=sec..sub(us,1,3),sec..us
+local now=sec..sub(us,1,3)
+`;
+const CLOCK = `${NOW}
+local micros=sec..us
 local ms=sec*1000.0+sub(us,1,3)
 `;
 
@@ -117,8 +120,9 @@ const TOUCH = `redis.pcall('SETRANGE',KEYS[1],0,'${FORMAT_VERSION}')`;
 const WAKE = `redis.pcall('PUBLISH',KEYS[1],'1')`;
 
 /**
- * ARGV: version, 'P', rule, digest, token, retention, extra, extras and the token to replace, all in one; lease ms, ttl ms.
- * Answers the new header and the recorded steps when the lease was won, else what stands there (`told`).
+ * ARGV: version, 'P', rule, 'n-', digest, token, retention, no hits, extra and extras, all in one; lease ms, ttl ms; the token to
+ * replace, where there is one. Answers the new header and the recorded steps when the lease was won, else what stands there
+ * (`told`). Over absence, which is what most claims meet, the new record is the head with three fields put in.
  */
 const CLAIM = `
 local sub=string.sub
@@ -139,14 +143,13 @@ if v then
 end
 ${CLOCK}
 if v and not ours then return ${told()} end
-local last=${CLAIMS.extras - 1}+tonumber(sub(head,${CLAIMS.extra.join()}))
-local token,replacing=sub(head,${CLAIMS.token.join()}),sub(head,last+1)
 local ends=string.format('%.0f',ms+ARGV[2])
 if not v then
-  local made=sub(head,1,3)..'n-'..sub(head,${CLAIMS.digest.join()})..micros..'0001000'..token..ends..sub(head,${CLAIMS.retention.join()})..'000000'..sub(head,${CLAIMS.extra[0]},last)
+  local made=sub(head,1,${CLAIMS.digest[1]})..micros..'0001000'..sub(head,${CLAIMS.token.join()})..ends..sub(head,${CLAIMS.retention[0]})
   redis.call('SET',KEYS[1],made,'PX',ARGV[3])
   return made
 end
+local token,replacing=sub(head,${CLAIMS.token.join()}),ARGV[4]
 ${STEPS}
 ${PREVIOUS_TOKEN}
 local owner=${f('token')}
@@ -161,7 +164,7 @@ local open=status=='T' or owner==replacing and (status=='R' or status=='P' and $
 if not open or owner==token or previousOf(v)==token or not string.find(v,${SANE}) then return ${told()} end
 ${NEXT_FENCE}
 ${EXTRAS}
-local own=sub(head,${CLAIMS.extras},last)
+local own=sub(head,${CLAIMS.extras})
 if fence~=micros then own='S'..now..own end
 local body=ttl<0 and '9999999999999' or string.format('%.0f',ms+ttl)
 local steps=''
@@ -267,17 +270,23 @@ return 1
 
 /**
  * ARGV: head, tail with payload, ttl ms, last moment over absence, and the steps where the outcome is not final. Answers
- * 1 or 0. One SET: SETRANGE and APPEND leave room to grow. Two attempts don't know all that their own record says, and keep
+ * 1 or 0. One SET: SETRANGE and APPEND leave room to grow. Nearly every settling is of the record as the attempt knows it, and
+ * needs no more than the lines before the functions. Two attempts don't know all that their own record says, and keep
  * what stands there: one whose claim was never answered knows no fence, and one whose record was restored, or marked with a
  * token that was withdrawn, knows neither its fence nor that token.
  */
 const SETTLE = `
 local sub=string.sub
-local steps=ARGV[5]
-${STEPS}
-local head,tail,deadline=ARGV[1],ARGV[2],ARGV[4]
+local head,tail,deadline,steps=ARGV[1],ARGV[2],ARGV[4],ARGV[5]
 local v=redis.call('GET',KEYS[1])
-${CLOCK}
+${NOW}
+if v and not steps and ${span('version', 'status')}=='${FORMAT_VERSION}P' and ${span('ended', 'token')}==${span('ended', 'token', 'head')} then
+  redis.call('SET',KEYS[1],head..now..tail,'PX',ARGV[3])
+  ${WAKE}
+  return 1
+end
+local micros=sec..us
+${STEPS}
 ${mayWrite(
   `if steps then steps=stepsOf(v) end
     if unfenced or ${f('ended')}=='w' then

@@ -76,6 +76,7 @@ export class RedisStore implements LeaseStore {
       String(request.leaseMs),
       String(request.leaseMs + request.unsettledRetentionMs),
     ];
+    if (request.replacing !== undefined) args.push(request.replacing);
     return this.#connection.run(
       script.CLAIM,
       args,

@@ -1,3 +1,5 @@
+import { Buffer } from 'node:buffer';
+
 /** An HTTP answer as it is recorded and replayed. */
 export interface SavedAnswer {
   readonly status: number;

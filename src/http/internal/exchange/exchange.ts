@@ -8,7 +8,7 @@ import { isSavedAnswer, type Answered, type Handled, type SavedAnswer } from './
 import { BodyRefused } from '../problem/body-refused.js';
 import { codedFor } from './coding.js';
 import type { Facts } from './facts.js';
-import { readRequest, type Keyed } from './keyed-request.js';
+import { asked, readRequest, type Keyed } from './keyed-request.js';
 import { enterProtection, isProtected } from './nesting.js';
 import type { HttpSettings, ReconciledRequest } from '../options.js';
 import { forOrigin, headersFor } from './origin.js';
@@ -77,7 +77,10 @@ export class Exchange<Req extends object> {
 
   async #find(request: Req, facts: Facts<Req>, work: Work): Promise<Found> {
     const read = await readRequest(this.settings, facts);
-    if (read === 'pass') return PASS;
+    if (read === 'pass') {
+      this.#runtime.events.emit('bypass', { name: `${facts.method} ${facts.route}`, key: '' });
+      return PASS;
+    }
     if (!('problem' in read)) return this.#run(request, facts, read, work);
     if (read.problem === 'IDEMPOTENCY_SCOPE_MISSING') this.#warnOfScope(facts);
     return { kind: 'problem', code: read.problem, detail: read.detail, key: read.key };
@@ -191,9 +194,10 @@ export class Exchange<Req extends object> {
   }
 
   /** The headers of the option `headers`. If it throws, the answer is sent without them. */
-  async #ownHeaders({ asked }: Facts<Req>): Promise<Record<string, string | readonly string[]>> {
+  async #ownHeaders(facts: Facts<Req>): Promise<Record<string, string | readonly string[]>> {
+    const { headers } = this.settings.given;
     try {
-      const own = (await this.settings.given.headers?.(...asked())) ?? {};
+      const own = (headers && (await asked('headers', headers, facts))) ?? {};
       return Object.fromEntries(
         Object.entries(own).map(([name, value]) => [name.toLowerCase(), String(value)]),
       );

@@ -11,6 +11,8 @@ export interface Facts<Req> {
   readonly host: () => string | undefined;
   /** The arguments of functions in the options: the request, or a copy that they may read, and the handler's other arguments. */
   readonly asked: () => readonly [request: Req, ...further: unknown[]];
+  /** Whether the client is still sending what one of them reads. */
+  readonly isReading: () => boolean;
   /**
    * The body in the form that is compared: parsed JSON, text or bytes; undefined if there is none.
    * @throws UsageError INVALID_OPTIONS if it can't be read because of a mistake in the app

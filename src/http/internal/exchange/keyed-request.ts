@@ -1,3 +1,4 @@
+import { answerOf } from '../../../core/ask.js';
 import { isNothing, show } from '../../../core/check.js';
 import { UsageError } from '../../../core/errors.js';
 import { checkScope, recordPlace, type RecordPlace } from './address.js';
@@ -43,13 +44,20 @@ export async function readRequest<Req>(
   return { problem: 'IDEMPOTENCY_KEY_INVALID', detail, key };
 }
 
+/** What a function in the options answers to a request, in time. */
+export const asked = <Req, Result>(
+  option: string,
+  ask: (request: Req, ...further: unknown[]) => Result,
+  facts: Facts<Req>,
+): Promise<Awaited<Result>> => answerOf(`${option}()`, () => ask(...facts.asked()), facts.isReading);
+
 /** The caller, and the place of the record: caller, route and host. */
 async function locate<Req>(
   settings: HttpSettings<Req>,
   facts: Facts<Req>,
 ): Promise<Pick<Keyed, 'caller' | 'place'> | Unkeyed> {
   const { given } = settings;
-  const scope = given.scope === 'shared' ? undefined : checkScope(await given.scope(...facts.asked()));
+  const scope = given.scope === 'shared' ? undefined : checkScope(await asked('scope', given.scope, facts));
   if (scope === undefined && given.scope !== 'shared') return { problem: 'IDEMPOTENCY_SCOPE_MISSING' };
   const host = given.host ? await requestHost(given.host, facts) : undefined;
   if (given.host && isNothing(host)) {
@@ -70,7 +78,7 @@ async function locateRecord<Req>(
   const tenant = runtime.given.scope;
   return recordPlace({
     method: facts.method,
-    route: given.route ? await given.route(...facts.asked()) : byDefault,
+    route: given.route ? await asked('route', given.route, facts) : byDefault,
     ...(scope !== undefined && { scope }),
     ...(tenant !== undefined && { tenant }),
     ...(host !== undefined && { host }),
@@ -79,7 +87,7 @@ async function locateRecord<Req>(
 
 /** Accepts only `true` and `false`: a text such as `'false'` from a header would otherwise turn the protection off. */
 async function isSkipped<Req>({ given: { skip } }: HttpSettings<Req>, facts: Facts<Req>): Promise<boolean> {
-  const said: unknown = skip ? await skip(...facts.asked()) : false;
+  const said: unknown = skip ? await asked('skip', skip, facts) : false;
   if (typeof said === 'boolean') return said;
   throw new UsageError('INVALID_OPTIONS', `skip() returned ${show(said)}: it must return true or false`);
 }
@@ -87,7 +95,7 @@ async function isSkipped<Req>({ given: { skip } }: HttpSettings<Req>, facts: Fac
 /** The key from the option `key`, or else from the header. A key that can't be used is the client's error, not the server's. */
 async function readKey<Req>(settings: HttpSettings<Req>, facts: Facts<Req>): Promise<ParsedKey | undefined> {
   const { given, header, profile } = settings;
-  const returned: unknown = given.key ? await given.key(...facts.asked()) : undefined;
+  const returned: unknown = given.key ? await asked('key', given.key, facts) : undefined;
   if (!isNothing(returned)) {
     const text = Number.isSafeInteger(returned) ? String(returned) : returned;
     const parsed =
@@ -105,7 +113,7 @@ async function requestHost<Req>(
   host: NonNullable<HttpSettings<Req>['given']['host']>,
   facts: Facts<Req>,
 ): Promise<string | undefined> {
-  const named: unknown = typeof host === 'function' ? await host(...facts.asked()) : facts.host();
+  const named: unknown = typeof host === 'function' ? await asked('host', host, facts) : facts.host();
   if (isNothing(named) || typeof named === 'string') return (named as string | null | undefined) ?? undefined;
   throw new UsageError('INVALID_OPTIONS', `host() returned ${show(named)}: it must return the host as text`);
 }
@@ -114,7 +122,7 @@ async function requestHost<Req>(
 async function readPayload<Req>(settings: HttpSettings<Req>, facts: Facts<Req>): Promise<unknown> {
   const { fingerprint } = settings.given;
   if (fingerprint) {
-    const chosen = await fingerprint(...facts.asked());
+    const chosen = await asked('fingerprint', fingerprint, facts);
     return isNothing(chosen) ? undefined : { chosen };
   }
   const { method, path, query } = facts;

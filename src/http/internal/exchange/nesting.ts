@@ -43,18 +43,26 @@ export function isProtected(
   const [name, theirs, ours] = differing;
   throw new UsageError(
     'INVALID_OPTIONS',
-    `a request is protected twice, with different options: by ${outer.where} (${name}: ${show(theirs)}), ` +
-      `and inside of that by ${where} (${name}: ${show(ours)}), whose options would be ignored. Protect it once, or give both the same options`,
+    `a request is protected twice, with different options: by ${outer.where} (${name}: ${theirs}), ` +
+      `and inside of that by ${where} (${name}: ${theirs === ours ? 'another ' : ''}${ours}), whose options would be ignored. Protect it once, or give both the same options`,
   );
 }
 
-function differingOption(theirs: object, ours: object): [string, unknown, unknown] | undefined {
+function differingOption(theirs: object, ours: object): [string, string, string] | undefined {
   for (const name of new Set([...Object.keys(theirs), ...Object.keys(ours)])) {
     const one: unknown = Reflect.get(theirs, name);
     const other: unknown = Reflect.get(ours, name);
-    if (!isSame(one, other)) return [name, one, other];
+    if (!isSame(one, other)) return [name, inWords(one), inWords(other)];
   }
   return undefined;
+}
+
+/** An object is named by its class, since it has no text of its own. The text of a function would be too long. */
+function inWords(value: unknown): string {
+  if (typeof value === 'function') return 'a function';
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return show(value);
+  const { constructor } = value;
+  return typeof constructor === 'function' ? constructor.name : 'an object';
 }
 
 /** Two lists (of methods or headers) are the same if their elements are. */

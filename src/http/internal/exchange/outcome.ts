@@ -1,3 +1,4 @@
+import { answerOf } from '../../../core/ask.js';
 import { ignoreRejection, messageOf, parseDuration } from '../../../core/check.js';
 import { askLater, failureOutcome, judged, type Outcome } from '../../../core/outcome.js';
 import type { Handled, SavedAnswer } from './answer.js';
@@ -19,7 +20,9 @@ export async function toOutcome(handled: Handled, settings: Settings): Promise<O
   if ('unclear' in handled) return failureOutcome('unknown', handled.unclear);
   const answer = 'answer' in handled ? handled.answer : undefined;
   const status = answer?.status ?? THROWN_STATUS;
-  const { said, fault } = remember ? await askLater(() => remember(status, handled)) : NOTHING;
+  const { said, fault } = remember
+    ? await askLater(() => answerOf('remember()', () => remember(status, handled)))
+    : NOTHING;
   const isFinal = said === undefined ? isOutcome(status) : said === true || said === 'final';
   const outcome: Outcome<SavedAnswer> =
     answer && isFinal

@@ -10,11 +10,17 @@ const READERS = new Set<PropertyKey>(['arrayBuffer', 'blob', 'bytes', 'formData'
  */
 export class FetchBody<Req extends Request> {
   #bytes: Promise<Uint8Array<ArrayBuffer>> | undefined;
+  #isReading = false;
 
   constructor(
     private readonly request: Req,
     private readonly maxBytes: number,
   ) {}
+
+  /** Whether the client is still sending what somebody reads. */
+  get isReading(): boolean {
+    return this.#isReading;
+  }
 
   /**
    * The body in the form that is compared: JSON is parsed, so that spaces and the order of members make no difference; any other
@@ -74,7 +80,9 @@ export class FetchBody<Req extends Request> {
   }
 
   private read(): Promise<Uint8Array<ArrayBuffer>> {
-    return (this.#bytes ??= this.#read());
+    if (this.#bytes) return this.#bytes;
+    this.#isReading = true;
+    return (this.#bytes = this.#read().finally(() => (this.#isReading = false)));
   }
 
   async #read(): Promise<Uint8Array<ArrayBuffer>> {

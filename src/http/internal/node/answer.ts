@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import { validateHeaderName, validateHeaderValue, type ServerResponse } from 'node:http';
 import { isBodiless, type Answered } from '../exchange/answer.js';
 

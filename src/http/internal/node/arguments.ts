@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 
 export type Callback = (error?: Error | null) => void;
@@ -30,6 +31,16 @@ export function namedHeaders(given: unknown): OutgoingHttpHeaders {
     for (let at = 0; at < flat.length; at += 2) pairs.push([flat[at]!, flat[at + 1]]);
   } else pairs.push(...Object.entries(given as OutgoingHttpHeaders));
   return Object.fromEntries(pairs.map(([name, value]) => [name.toLowerCase(), value]));
+}
+
+/** Headers whose bytes, which are Latin-1 to whoever reads them, are the UTF-8 of these. */
+export function asSent<H extends Readonly<Record<string, string | readonly string[]>>>(headers: H): H {
+  const sent = (text: string) => (/[^\x00-\x7f]/.test(text) ? Buffer.from(text).toString('latin1') : text);
+  const pairs = Object.entries(headers).map(([name, value]) => [
+    name,
+    typeof value === 'string' ? sent(value) : value.map(sent),
+  ]);
+  return Object.fromEntries(pairs) as H;
 }
 
 export interface Originals {

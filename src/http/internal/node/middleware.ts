@@ -82,6 +82,7 @@ function requestFacts<Req>(
     },
     host: () => raw.headers.host ?? joined(raw.headers[':authority']),
     asked: () => [request],
+    isReading: () => false,
     mark: (name, value) => void res.setHeader(name, value),
     body: () => parsedBody(raw, body, bodyRemedy),
     scopeHint,

@@ -7,6 +7,10 @@ import { ServerResponse } from 'node:http';
 export interface Output {
   /** Whether any bytes may have been sent to the client. */
   readonly hasLeft: boolean;
+  /** Whether the head is in UTF-8, and not in Latin-1: Node writes it so if a text follows. */
+  readonly isHeadUtf8: boolean;
+  /** Sends the head alone, in the encoding that it would have before this chunk. Other bytes may follow it. */
+  sendHeadBefore(chunk: unknown, encoding: BufferEncoding | undefined): void;
   /** Holds back all bytes from now on. */
   hold(): void;
   /** Ends the response by this call, and holds back the bytes of its end. */
@@ -31,6 +35,8 @@ interface Http1Response extends ServerResponse {
 
 class Http1Output implements Output {
   hasLeft = false;
+  isHeadUtf8 = false;
+  #hasHead = false;
   readonly #res: Http1Response;
   readonly #send: (...args: unknown[]) => boolean;
   #held: unknown[][] | undefined;
@@ -39,6 +45,7 @@ class Http1Output implements Output {
     this.#res = res as Http1Response;
     this.#send = this.#res._send.bind(res);
     this.#res._send = (...args) => {
+      this.#isHead(args);
       if (!this.#held) {
         this.hasLeft = true;
         return this.#send(...args);
@@ -53,6 +60,17 @@ class Http1Output implements Output {
 
   hold(): void {
     this.#held ??= [];
+  }
+
+  /** The head goes with the first that is sent, as one text where that is a text. */
+  #isHead([data, encoding]: unknown[]): void {
+    if (this.#hasHead) return;
+    this.#hasHead = true;
+    this.isHeadUtf8 = isUtf8(data, encoding);
+  }
+
+  sendHeadBefore(chunk: unknown, encoding: BufferEncoding | undefined): void {
+    if (!this.#hasHead && isUtf8(chunk, encoding)) this.#res._send('');
   }
 
   end(call: () => unknown): void {
@@ -75,12 +93,20 @@ class Http1Output implements Output {
   }
 }
 
+const isUtf8 = (chunk: unknown, encoding: unknown): boolean =>
+  typeof chunk === 'string' && (encoding === 'utf8' || !encoding);
+
 /** For responses that are sent in another way, as with Fastify's `inject()` and in other runtimes: the call of `end` waits. */
 class OtherOutput implements Output {
   readonly hasLeft = true;
+  readonly isHeadUtf8 = false;
   #end: (() => unknown) | undefined;
 
   constructor(private readonly res: ServerResponse) {}
+
+  sendHeadBefore(): void {
+    // It is no bytes here.
+  }
 
   hold(): void {
     // Only the end can be held back.
@@ -111,6 +137,7 @@ interface Http2Stream {
 
 class Http2Output implements Output {
   hasLeft = false;
+  readonly isHeadUtf8 = false;
   readonly #stream: Http2Stream;
   #held: (() => unknown)[] | undefined;
 
@@ -134,6 +161,10 @@ class Http2Output implements Output {
       this.#pass(() => end(...args));
       return stream;
     };
+  }
+
+  sendHeadBefore(): void {
+    // It goes in a frame of its own, in one encoding.
   }
 
   hold(): void {

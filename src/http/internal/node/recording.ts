@@ -4,6 +4,7 @@ import type { Attempt } from '../../../core/attempt/attempt.js';
 import { unrefTimeout } from '../../../core/timers.js';
 import { BodyCopy, isBodiless, savedHeaders, type Answered, type Handled } from '../exchange/answer.js';
 import {
+  asSent,
   namedHeaders,
   originalMethods,
   readArguments,
@@ -141,9 +142,9 @@ export class NodeRecording {
     // The head is needed first: it says whether the client knows the length.
     if (!this.#head && res.hasHeader('content-length')) res.writeHead(res.statusCode);
     this.#written += bytes.length;
-    const goesOn = this.#isLastByteHere(bytes)
-      ? this.#writeButLast(bytes, callback)
-      : this.#original.write(...args);
+    const isLastHere = this.#isLastByteHere(bytes);
+    if (isLastHere) this.#output.sendHeadBefore(chunk, encoding);
+    const goesOn = isLastHere ? this.#writeButLast(bytes, callback) : this.#original.write(...args);
     this.#copy.add(bytes);
     return goesOn;
   }
@@ -264,7 +265,8 @@ export class NodeRecording {
   }
 
   #answered(): void {
-    const { status, headers } = this.#head!;
+    const { status, headers: said } = this.#head!;
+    const headers = this.#output.isHeadUtf8 ? asSent(said) : said;
     const body = isBodiless(status) ? '' : this.#copy.toSave();
     if (this.#hasEnded) this.#settle({ answer: { status, headers, body } });
     else this.#end({ answer: { status, headers, body } });

@@ -1,5 +1,5 @@
-import { leaseOf, NO_STEPS, settledNotes, type Lease, type StoredRecord } from './record.js';
-import type { ClaimRequest, Settlement } from './store.js';
+import { leaseOf, NO_STEPS, settledNotes, type Lease, type StoredRecord } from '../record.js';
+import type { ClaimRequest, Settlement } from '../store.js';
 
 /** Records as callers of this process see them, without asking the store. */
 

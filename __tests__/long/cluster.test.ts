@@ -6,7 +6,7 @@ import { RedisStore, type RedisStoreOptions } from '../../src/stores/redis/store
 import { describeStoreContract } from '../../src/testing/index.js';
 import { placeOf } from '../support/instances.js';
 import { startCluster, until, type Node, type TestCluster } from '../support/redis-cluster.js';
-import { isLong } from './cluster-cases.js';
+import { isLong } from '../faults/cluster-cases.js';
 import { keyAt } from '../support/keys.js';
 
 jest.setTimeout(240_000);

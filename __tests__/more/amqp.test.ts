@@ -8,10 +8,16 @@ import { deferred } from '../support/deferred.js';
 import { FaultyStore, storeDown } from '../support/faulty-store.js';
 import { describeOnRabbitMq, makeVirtualHost, type VirtualHost } from '../support/rabbitmq.js';
 import { startRedis, type PrivateRedis } from '../support/redis-server.js';
-import { EffectsFile, killConsumers, startConsumer, until, type ConsumerProcess } from './consumers.js';
-import type { KillPoint } from './kill-points.js';
+import {
+  EffectsFile,
+  killConsumers,
+  startConsumer,
+  until,
+  type ConsumerProcess,
+} from '../queue/consumers.js';
+import type { KillPoint } from '../queue/kill-points.js';
 
-const WORKER = new URL('./amqp-worker.ts', import.meta.url);
+const WORKER = new URL('../queue/amqp-worker.ts', import.meta.url);
 
 type Options = AmqpOptions<ConsumeMessage, string>;
 

@@ -4,8 +4,8 @@ import { RedisStore } from '../../src/stores/redis/store.js';
 import { errorOf } from '../support/deferred.js';
 import { placeOf } from '../support/instances.js';
 import { startReplicated, until, type Replicated } from '../support/redis-cluster.js';
-import { isLong } from './cluster-cases.js';
-import { measureLoss, type LinkTerms, type Loss } from './cluster-loss.js';
+import { isLong } from '../faults/cluster-cases.js';
+import { measureLoss, type LinkTerms, type Loss } from '../faults/cluster-loss.js';
 
 jest.setTimeout(600_000);
 if (!isLong)

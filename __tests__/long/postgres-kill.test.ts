@@ -32,7 +32,7 @@ beforeAll(async () => {
   await pool.query('CREATE TABLE charges (key text NOT NULL, fence bigint NOT NULL)');
   folder = mkdtempSync(join(tmpdir(), 'twiceshy-kill-'));
   program = join(folder, 'worker.mjs');
-  const worker = fileURLToPath(new URL('./postgres-worker.ts', import.meta.url));
+  const worker = fileURLToPath(new URL('../stores/postgres-worker.ts', import.meta.url));
   // In one file, since starting it is most of what a worker does in its life.
   const banner =
     "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);";

@@ -37,6 +37,18 @@ async function refuse(one: ReturnType<typeof createIdempotency>, count: number, 
   return refused;
 }
 
+/** Of a core. The least of three stretches, since the garbage of the calls is collected in the first; each has a try of the store. */
+async function idleShare(): Promise<number> {
+  const shares: number[] = [];
+  for (let stretch = 0; stretch < 3; stretch++) {
+    const [begunMs, start] = [performance.now(), process.cpuUsage()];
+    await later(6_500);
+    const { user, system } = process.cpuUsage(start);
+    shares.push((user + system) / 1e3 / (performance.now() - begunMs));
+  }
+  return Math.min(...shares);
+}
+
 async function scriptCalls(): Promise<number> {
   const admin = new Redis(server.port);
   const info = await admin.info('commandstats');
@@ -56,11 +68,7 @@ describe('an outage, on a connection of our own', () => {
     const before = heapUsed();
     expect(await refuse(one, calls, 10_000)).toBe(calls);
     const keptMb = (heapUsed() - before) / 1024 / 1024;
-    await later(2_000);
-    const start = process.cpuUsage();
-    await later(1_000);
-    const { user, system } = process.cpuUsage(start);
-    const busy = (user + system) / 1e6;
+    const busy = await idleShare();
     await server.restart();
     await later(2_000);
     const sent = await scriptCalls();
@@ -69,8 +77,7 @@ describe('an outage, on a connection of our own', () => {
         `${sent} scripts within two seconds of the return\n`,
     );
     expect(keptMb).toBeLessThan(64);
-    // 5 % is the aim; a busy machine of a test gets more.
-    expect(busy).toBeLessThan(0.2);
+    expect(busy).toBeLessThan(0.05);
     expect(sent).toBeLessThanOrEqual(2 * calls);
     await expect(one.run('order-1', () => 'ran', { storeTimeout: 5_000 })).resolves.toBe('ran');
     await one.close();
