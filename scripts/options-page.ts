@@ -107,7 +107,7 @@ const SECTIONS: readonly Section[] = [
 ];
 
 type Rules = Readonly<Record<string, Inheritance>>;
-/** Who takes what from whom, by the face that takes it. */
+/** Who takes what from whom, by the adapter that takes it. */
 const FROM_INSTANCE = { 'run()': RUN_INHERITANCE, HTTP: HTTP_INHERITANCE, consumers: CONSUMER_INHERITANCE };
 const FROM_MIDDLEWARE = { 'entry of a task': TASK_INHERITANCE };
 const FROM_STORE = { 'transaction()': TRANSACTION_INHERITANCE };
@@ -196,16 +196,19 @@ function passedOn(): string {
 }
 
 /** Options of the same rules share a row. */
-function ruleTable(faces: { readonly [face: string]: Rules }): string {
-  const names = new Set(Object.values(faces).flatMap((rules) => Object.keys(rules)));
+function ruleTable(adapters: { readonly [adapter: string]: Rules }): string {
+  const names = new Set(Object.values(adapters).flatMap((rules) => Object.keys(rules)));
   const rows = new Map<string, string[]>();
   for (const name of names) {
-    const rules = Object.values(faces)
+    const rules = Object.values(adapters)
       .map((of) => of[name] ?? 'none')
       .join(' | ');
     rows.set(rules, [...(rows.get(rules) ?? []), `\`${name}\``]);
   }
-  const head = ['options', ...Object.keys(faces).map((face) => (face.includes('(') ? `\`${face}\`` : face))];
+  const head = [
+    'options',
+    ...Object.keys(adapters).map((adapter) => (adapter.includes('(') ? `\`${adapter}\`` : adapter)),
+  ];
   return [
     `| ${head.join(' | ')} |`,
     `|${'---|'.repeat(head.length)}`,

@@ -200,7 +200,7 @@ describe('an inner protection with other options is a fault of the app, said at 
       return around(post()).then(String, (error: Error) => error.message);
     };
     expect(await inside({ store: store() }, { store: store() })).toMatch(
-      /around it by fetchIdempotency\(\) \(store: InMemoryStore\), and inside of that by fetchIdempotency\(\) \(store: another InMemoryStore\)/,
+      /by fetchIdempotency\(\) \(store: InMemoryStore\), and inside of that by fetchIdempotency\(\) \(store: another InMemoryStore\)/,
     );
     const one = store();
     expect(await inside({ store: one, scope: byTenant }, { store: one })).toMatch(

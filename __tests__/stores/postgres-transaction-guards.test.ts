@@ -1,4 +1,4 @@
-/** What holds for every face holds in transactions: who is let in, what logs are told, what of a scope and an error is stored. */
+/** What holds for every adapter holds in transactions: who is let in, what logs are told, what of a scope and an error is stored. */
 import { createHash } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { createIdempotency, inFlightPerScope, waitersPerKey, type AdmitFacts } from '../../src/index.js';

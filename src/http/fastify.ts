@@ -116,9 +116,12 @@ function install(instance: FastifyLike, options: FastifyIdempotencyOptions): voi
 }
 
 /** The settings of a route: its own options take precedence over those of the plugin. */
-function routeSettings(ofPlugin: ReadOptions<FastifyRequestLike>, own: Partial<FastifyIdempotencyOptions>) {
+function routeSettings(
+  pluginOptions: ReadOptions<FastifyRequestLike>,
+  own: Partial<FastifyIdempotencyOptions>,
+) {
   const { options, notes } = readHttpOptions(NAME, own);
-  return httpSettings(NAME, { options: bare({ ...ofPlugin.options, ...options }), notes });
+  return httpSettings(NAME, { options: bare({ ...pluginOptions.options, ...options }), notes });
 }
 
 function nodeExchange(...[request, reply, done]: Parameters<Hook>): NodeExchange {

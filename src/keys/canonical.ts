@@ -12,7 +12,7 @@ const MAX_PATH = 80;
 const CANONICAL: Form = {
   token: (text) => (text === '-0' ? '0' : text),
   leaf: (kind, data) =>
-    `${kind}(${data instanceof Uint8Array ? hexOf(data) : [data].flat().map(spell).join()})`,
+    `${kind}(${data instanceof Uint8Array ? toHex(data) : [data].flat().map(spell).join()})`,
   list: (kind, texts) => `${kind}{${texts.sort().join()}}`,
   pair: (key, value) => `${key}=>${value}`,
   object: (value, walk) => walk.members(value, sorted(walk.keys(value))),
@@ -24,7 +24,7 @@ function sorted(keys: string[]): string[] {
   return keys;
 }
 
-const hexOf = ({ buffer, byteOffset, byteLength }: Uint8Array) =>
+const toHex = ({ buffer, byteOffset, byteLength }: Uint8Array) =>
   Buffer.from(buffer, byteOffset, byteLength).toString('hex');
 const spell = (part: unknown) => (typeof part === 'string' ? quote(part) : String(part));
 

@@ -194,7 +194,8 @@ export function consumerSettings<M, R>(
   const read = readOptions(where, table, given, (note) => notes.push(note));
   const idempotency = chooseIdempotency(where, read);
   const runtime = getRuntime(idempotency);
-  const named = withDefaults(read, bare(broker));
+  const defaults = bare(broker);
+  const named = withDefaults(read, defaults);
   const options = inherit(where, CONSUMER_INHERITANCE, runtime.given, named);
   const {
     name,
@@ -205,7 +206,7 @@ export function consumerSettings<M, R>(
     remember = 'none',
   } = options;
   MESSAGE_FUNCTION.check(key, 'key');
-  broker.check?.(options);
+  defaults.check?.(options);
   // Check what is known by now. An error at the first message would drop it.
   composeNamespace({
     prefix,
@@ -222,7 +223,7 @@ export function consumerSettings<M, R>(
     isOwn: !read.idempotency,
     policy: resolvePolicy(options, REQUEST_POLICY),
     rule: abandonedRule(options.onAbandoned),
-    remember: broker.remember?.(remember) ?? remember,
+    remember: defaults.remember?.(remember) ?? remember,
     retryDelayMs: retryDelay as number,
   };
 }
