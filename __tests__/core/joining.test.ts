@@ -39,6 +39,20 @@ describe('G6: joiners in one process', () => {
     expect(one.faulty.calls).toMatchObject({ claim: 1, settle: 1, read: 0 });
   });
 
+  test('that time out before the claim is answered are told of the store: nobody can say that it runs', async () => {
+    const { process } = world();
+    const one = process({ storeTimeout: '10s' });
+    const gate = deferred<void>();
+    one.faulty.faults.claim = () => gate.promise;
+    const first = one.run('k', async () => 'once');
+    expect(await errorOf(one.run('k', mustNotRun, { waitTimeout: 20 }))).toMatchObject({
+      code: 'STORE_UNAVAILABLE',
+      transient: true,
+    });
+    gate.resolve();
+    expect(await first).toBe('once');
+  });
+
   test('G9: get their own decoded copy, never a shared mutable object', async () => {
     const { owner, gate, answer } = await running<{ at: Date; tags: Set<string> }>();
     const joiners = [owner.run('k', mustNotRun), owner.run('k', mustNotRun)];

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { exportedFiles, readDist, Workshop, type Ended, type Project } from './projects.js';
 
-const SLOW_MS = 60_000;
+const SLOW_MS = 240_000;
 const FORMATS = [
   ['ESM', 'mjs'],
   ['CommonJS', 'cjs'],

@@ -1,6 +1,12 @@
 import type { Visit } from '../admission.js';
 import { decide, type Awaited, type Decision } from '../decision.js';
-import { DuplicateError, isIdempotencyError, OutcomeError, type IdempotencyError } from '../errors.js';
+import {
+  DuplicateError,
+  isIdempotencyError,
+  OutcomeError,
+  StoreError,
+  type IdempotencyError,
+} from '../errors.js';
 import type { RunEnd } from '../events.js';
 import { titleOf, type Operation } from '../operation.js';
 import type { Answer } from '../outcome.js';
@@ -93,6 +99,13 @@ export class Caller<T> {
     if (how === LEFT) return { kind: 'left', reason: this.op.signal?.reason };
     const why = `it is still running after ${this.op.policy.waitTimeoutMs} ms of waiting`;
     return { kind: 'refused', error: this.#error('IDEMPOTENCY_TIMEOUT', why), record: this.#waitedOn };
+  }
+
+  /** It waited for a claim that the store did not answer. */
+  unanswered(): Answer<never> {
+    const why = `the store did not answer a claim of this key within ${this.op.policy.waitTimeoutMs} ms of waiting`;
+    const error = new StoreError('STORE_UNAVAILABLE', `${titleOf(this.op)}: ${why}`, { transient: true });
+    return { kind: 'refused', error };
   }
 
   /** Calls `tell` with how it ended, and how long it took: once. A caller that left may be given an answer later, which is no second end. */

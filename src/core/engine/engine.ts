@@ -107,7 +107,9 @@ export class Engine {
   async #join<T>(caller: Caller<T>, flight: Flight): Promise<Next<T>> {
     const seen = flight.join();
     const sight = 'kind' in seen ? seen : await caller.within(seen);
-    if (typeof sight === 'symbol') return end(caller.gaveUp(sight));
+    // Nobody can say that it runs: the claim was not answered yet.
+    if (sight === TIMED_OUT) return end(caller.unanswered());
+    if (sight === LEFT) return end(caller.gaveUp(sight));
     if (flight.isLocal) caller.follows('joined');
     return this.#consider(caller, flight, sight);
   }
