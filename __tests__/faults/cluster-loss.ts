@@ -3,7 +3,7 @@
  * are acknowledged, its replica is promoted, and every acknowledged record is looked for there.
  */
 import { Redis } from 'ioredis';
-import { leaseOf } from '../../src/core/record.js';
+import { grantedLease } from '../../src/core/record.js';
 import type { ClaimRequest } from '../../src/core/store.js';
 import { newToken } from '../../src/core/token.js';
 import { RedisStore, type RedisStoreOptions } from '../../src/stores/redis/store.js';
@@ -82,7 +82,7 @@ async function failOver(
           const answer = await store.claim(placeOf(key), request);
           if (answer.kind !== 'acquired') throw new Error('a key of nobody else was taken');
           claims.push({ key, token: request.token });
-          const lease = leaseOf(request, answer.grant);
+          const lease = grantedLease(request, answer.grant);
           if (await store.settle(placeOf(key), lease, DONE)) settles.push(key);
         } catch {
           // Not acknowledged: nobody relies on it.

@@ -1,5 +1,5 @@
 import { decide } from '../../src/core/decision.js';
-import { leaseOf, type AbandonedRule, type StoredRecord } from '../../src/core/record.js';
+import { grantedLease, type AbandonedRule, type StoredRecord } from '../../src/core/record.js';
 import type { ClaimAnswer, Settlement } from '../../src/core/store.js';
 import { FOREVER, LEASE, type Answer, type CallerState, type Command, type State } from './state.js';
 import { foundIn, momentOf, type Steps } from './store.js';
@@ -60,7 +60,7 @@ export class Protocol {
       case 'claim': {
         const claimed = answer as ClaimAnswer;
         if (claimed.kind === 'existing') return { caller: this.consider(heard, claimed.record) };
-        const lease = leaseOf(command.request, claimed.grant);
+        const lease = grantedLease(command.request, claimed.grant);
         // G4: answered so late that the lease may be over already.
         if (now >= sentAt + LEASE) return withdrawn({ ...heard, phase: 'ready' }, lease.token);
         const reconciles = heard.reconciles && lease.previousEnd === 'abandoned';

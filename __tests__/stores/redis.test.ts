@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { Redis } from 'ioredis';
-import { leaseOf } from '../../src/core/record.js';
+import { grantedLease } from '../../src/core/record.js';
 import { RedisStore } from '../../src/stores/redis/store.js';
 import { startRedis, type PrivateRedis } from '../support/redis-server.js';
 import { claim, DONE, KEY, request } from './redis-steps.js';
@@ -165,7 +165,7 @@ describe('the layout', () => {
       const terms = request();
       const answer = await store.claim(key, terms);
       if (answer.kind !== 'acquired') throw new Error('expected a lease');
-      await store.settle(key, leaseOf(terms, answer.grant), { ...DONE, payload });
+      await store.settle(key, grantedLease(terms, answer.grant), { ...DONE, payload });
     });
     expect(ours / bare).toBeLessThanOrEqual(most);
   });

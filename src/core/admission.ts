@@ -1,7 +1,7 @@
 import { LONGEST_ASKING_MS } from './ask.js';
-import { invalid, LONGEST_TIMER_MS, messageOf, parseCount, show } from './check.js';
+import { invalid, LONGEST_TIMER_MS, errorMessage, parseCount, show } from './check.js';
 import { LimitError, type IdempotencyError } from './errors.js';
-import { identityOf, type StoreKey } from './record.js';
+import { keyIdentity, type StoreKey } from './record.js';
 import { timerMs } from './timers.js';
 
 /** What `admit` is told of a call. Counts are of this instance and process, and without the call itself. */
@@ -39,12 +39,12 @@ export type Admit = (facts: AdmitFacts) => Admitted | Promise<Admitted>;
 /** What the engine knows of a call that is to be let in. */
 export interface Asking {
   readonly key: StoreKey;
-  /** What a face knows besides; @default nothing */
+  /** What the adapter knows besides. @default nothing */
   readonly asked: Asked | undefined;
   readonly timeoutMs: number;
 }
 
-/** What only a face knows of a call. */
+/** What only the adapter knows of a call. */
 export interface Asked {
   /** The scope as it was given, where it is stored otherwise. */
   readonly scope?: string | undefined;
@@ -84,7 +84,7 @@ export class Admission {
       running: of?.running ?? 0,
       waiting: of ? of.calls - of.running : 0,
       known: of?.keys.size ?? 0,
-      sameKey: of?.keys.get(identityOf(key)) ?? 0,
+      sameKey: of?.keys.get(keyIdentity(key)) ?? 0,
     };
     const visit = this.#count(key);
     const refusal = await this.#refusal(facts, Math.min(timeoutMs, LONGEST_ASKING_MS));
@@ -97,7 +97,7 @@ export class Admission {
     let of = this.#scopes.get(key.scope);
     if (!of) this.#scopes.set(key.scope, (of = { running: 0, calls: 0, keys: new Map<string, number>() }));
     const counts = of;
-    const identity = identityOf(key);
+    const identity = keyIdentity(key);
     counts.calls++;
     counts.keys.set(identity, (counts.keys.get(identity) ?? 0) + 1);
     let isRunning = false;
@@ -122,7 +122,7 @@ export class Admission {
     try {
       answer = await this.#ask(facts, timeoutMs);
     } catch (cause) {
-      return new LimitError('LIMITED', `${operation}: admit threw: ${messageOf(cause)}; nothing was run`, {
+      return new LimitError('LIMITED', `${operation}: admit threw: ${errorMessage(cause)}; nothing was run`, {
         cause,
       });
     }

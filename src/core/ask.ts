@@ -15,7 +15,7 @@ export class LateAnswer extends UsageError {
  * @param isHeldUp whether it waits for somebody else's doing just now, such as a client that is still sending: that is not counted
  * @throws LateAnswer; or what it threw
  */
-export async function answerOf<T>(
+export async function answerInTime<T>(
   option: string,
   ask: () => T,
   isHeldUp: () => boolean = () => false,

@@ -1,5 +1,5 @@
 /**
- * Checks of what users give, for faces and stores alike: what one value may be, and what a whole options object may hold.
+ * Checks of what users give, for adapters and stores: what one value may be, and what a whole options object may hold.
  * Everything here throws UsageError INVALID_OPTIONS, before anything is run.
  */
 import { isIdempotencyError, UsageError } from './errors.js';
@@ -39,7 +39,7 @@ export function show(value: unknown): string {
 }
 
 /** What an error says, or else what was thrown in its place. */
-export function messageOf(error: unknown): string {
+export function errorMessage(error: unknown): string {
   if (!(error instanceof Error)) return show(error);
   // A refused connection to a name with several addresses is an AggregateError without a message.
   const inner = (error as { errors?: unknown[] }).errors?.[0];
@@ -91,7 +91,7 @@ export function parseCount(option: string, value: unknown, least = 1): number {
   throw invalid(`${option} is ${show(value)}: it is a whole number of at least ${least}`);
 }
 
-/** One option of a face or a store. Its name, type, sentence and default stand in the TSDoc of its options interface. */
+/** One option of an adapter or a store. Its name, type, sentence and default stand in the TSDoc of its options interface. */
 export interface Option {
   /**
    * The value as the code uses it: a duration becomes milliseconds, say.
@@ -173,7 +173,7 @@ export function readOptions<Options extends object>(
   } catch (cause) {
     // Getters and Proxies run code of the user's.
     if (isIdempotencyError(cause)) throw cause;
-    throw invalid(`${where}: reading ${reading} threw: ${messageOf(cause)}`, { cause });
+    throw invalid(`${where}: reading ${reading} threw: ${errorMessage(cause)}`, { cause });
   }
   return read as Options;
 }
@@ -232,25 +232,25 @@ export function something<T>(option: string, value: T): NonNullable<T> {
 
 export const isNothing = (value: unknown): boolean => value === undefined || value === null || value === '';
 
-/** What becomes of an option in a face to which an instance, or a store, brings one of that name. */
+/** What happens to an option of an instance or a store in an adapter that is made from it. */
 export type Inheritance =
-  /** It holds, unless the face is given its own. */
+  /** It is the default: the adapter may be given its own. */
   | 'inherited'
-  /** Both hold: the face's own says more within the outer one. */
+  /** Both apply: the own option of the adapter narrows the outer one. */
   | 'combined'
-  /** It holds, and the face has no option of that name, or refuses it beside the instance. */
+  /** It applies, and the adapter takes no option of that name. */
   | 'kept'
-  /** The face always has its own, which holds. */
+  /** It is ignored: the adapter always has its own. */
   | 'replaced'
-  /** It means something else in the face: INVALID_OPTIONS, unless the face is given its own. */
+  /** It means something else in the adapter: INVALID_OPTIONS, unless the adapter is given its own. */
   | 'refused';
 
 /** What becomes of each: TypeScript refuses a table that lacks one. */
 export type InheritanceTable<Outer> = { readonly [Name in keyof Outer]-?: Inheritance };
 
 /**
- * The options of a face over those of what it was given.
- * @throws UsageError INVALID_OPTIONS for one that can't hold in the face
+ * The options of an adapter, with those of what it was made from as defaults.
+ * @throws UsageError INVALID_OPTIONS for one that does not fit the adapter
  */
 export function inherit<Outer extends object, Inner extends object>(
   where: string,

@@ -63,7 +63,7 @@ export class LimitError extends IdempotencyError {
 const LIMITED_RETRY_MS = 1_000;
 
 /** When a call that was not let in may come again, whichever copy of the library refused it. */
-export const retryAfterOf = (error: IdempotencyError): number =>
+export const limitedRetryMs = (error: IdempotencyError): number =>
   'retryAfterMs' in error && typeof error.retryAfterMs === 'number' ? error.retryAfterMs : LIMITED_RETRY_MS;
 
 /** There is no recorded outcome to give: in doubt, without a value, or the lease was lost. */

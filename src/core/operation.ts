@@ -7,7 +7,7 @@ import type { DuplicateAnswer, Outcome } from './outcome.js';
 import type { AbandonedRule, Notes, StoreKey } from './record.js';
 import type { LeaseStore } from './store.js';
 
-/** One operation under one key, as a face hands it to the engine. */
+/** One operation under one key, as an adapter gives it to the engine. */
 export interface Operation<T> {
   readonly key: StoreKey;
   /** For messages and events. */
@@ -30,7 +30,8 @@ export interface Operation<T> {
 }
 
 /** How messages name it. */
-export const titleOf = ({ label }: { readonly label: Label }): string => `${label.name} "${label.key}"`;
+export const operationTitle = ({ label }: { readonly label: Label }): string =>
+  `${label.name} "${label.key}"`;
 
 /** What a value that is encoded belongs to; without a step, it is the outcome of the operation. */
 export interface EncodedOf extends Label {

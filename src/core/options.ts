@@ -36,7 +36,7 @@ export type FailureVerdict =
  */
 export type Remember<Failure> = 'none' | 'all' | ((failure: Failure) => boolean | FailureVerdict);
 
-/** The options that mean the same in every face. */
+/** The options that mean the same in every adapter. */
 export interface CommonOptions {
   /** How long a record is kept once it is settled. @default '24h' */
   ttl?: Duration;
@@ -131,7 +131,7 @@ const retention = (unit: 'milliseconds' | 'seconds'): Option => ({
   suspect: (value) => suspectTtl(value, unit),
 });
 
-/** The options that mean the same in every face, checked. */
+/** The options that mean the same in every adapter, checked. */
 export const COMMON_OPTIONS = {
   ttl: retention('milliseconds'),
   lease: DURATION,
@@ -144,7 +144,7 @@ export const COMMON_OPTIONS = {
   maxResultBytes: COUNT,
 } satisfies OptionTable<CommonOptions>;
 
-/** They hold in every face, unless it is given its own. */
+/** They hold in every adapter, unless it is given its own. */
 export const COMMON_INHERITANCE = {
   ttl: 'inherited',
   lease: 'inherited',
@@ -157,7 +157,7 @@ export const COMMON_INHERITANCE = {
   maxResultBytes: 'inherited',
 } satisfies InheritanceTable<CommonOptions>;
 
-/** The ttl of the task face. */
+/** The `ttl` of tasks. */
 export const TTL_IN_SECONDS = retention('seconds');
 
 const POLICY_FIELDS = {

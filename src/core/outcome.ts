@@ -35,7 +35,7 @@ type Failure = {
 /** How a duplicate is answered. Only `replay` looks at the recorded value. */
 export type DuplicateAnswer = 'replay' | 'skip' | 'fail';
 
-/** What the engine gives to a face. It throws nothing: every end of a run is a value. */
+/** What the engine answers to an adapter. The engine throws nothing: every end of a run is a value. */
 export type Answer<T> =
   /** This caller's own attempt ran. */
   | {

@@ -49,7 +49,7 @@ export interface StoreKey {
  * The identity as one text: equal for two keys only if all their parts are. What shares an answer, or decides who waits for
  * whom, goes by this and never by the address alone.
  */
-export const identityOf = (key: StoreKey): string => key.digest + key.address;
+export const keyIdentity = (key: StoreKey): string => key.digest + key.address;
 
 /** What a record can tell about its attempt, for people and for traces. Never compared, and absent unless it was given. */
 export interface Notes {
@@ -152,7 +152,7 @@ export interface LeaseTerms {
 }
 
 /** Explicit, since it is on the path of every first run, where spreading costs more than all the rest. */
-export function leaseOf(terms: LeaseTerms, grant: Grant): Lease {
+export function grantedLease(terms: LeaseTerms, grant: Grant): Lease {
   return {
     leaseMs: terms.leaseMs,
     unsettledRetentionMs: terms.unsettledRetentionMs,

@@ -1,8 +1,8 @@
 import type { Runtime } from '../idempotency/runtime.js';
 import type { AdapterOperation, CacheHit } from '../idempotency/api.js';
 import type { Attempt } from '../core/attempt/attempt.js';
-import { answerOf } from '../core/ask.js';
-import { messageOf } from '../core/check.js';
+import { answerInTime } from '../core/ask.js';
+import { errorMessage } from '../core/check.js';
 import { isIdempotencyError, UsageError } from '../core/errors.js';
 import { checkScoped } from '../core/options.js';
 import { inLogs, warnThrough } from '../idempotency/logging.js';
@@ -49,7 +49,7 @@ function reporter<T>({ name, key, settings }: Call<T>): (what: string, error: un
   return (what, error) => {
     const { logger, keysInLogs } = settings.options;
     const detail = inLogs({ key: String(key), error }, keysInLogs);
-    const message = `twiceshy: ${what} of ${name} "${detail.key}" threw: ${messageOf(detail.error)}`;
+    const message = `twiceshy: ${what} of ${name} "${detail.key}" threw: ${errorMessage(detail.error)}`;
     warnThrough(logger)(message, { error: detail.error });
   };
 }
@@ -71,9 +71,9 @@ function tell(report: ReturnType<typeof reporter>, hook: string, call: () => unk
  */
 export async function keyFrom(option: string, compute: () => unknown): Promise<unknown> {
   try {
-    return await answerOf(option, compute);
+    return await answerInTime(option, compute);
   } catch (error) {
     if (isIdempotencyError(error)) throw error;
-    throw new UsageError('INVALID_KEY', `${option} threw: ${messageOf(error)}`, { cause: error });
+    throw new UsageError('INVALID_KEY', `${option} threw: ${errorMessage(error)}`, { cause: error });
   }
 }

@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Attempt } from '../core/attempt/attempt.js';
-import { identityOf, type StoreKey } from '../core/record.js';
+import { keyIdentity, type StoreKey } from '../core/record.js';
 import type { LeaseStore } from '../core/store.js';
 
 interface Frame {
@@ -32,7 +32,7 @@ export function enterAttempt<R>(attempt: Attempt, store: LeaseStore, key: StoreK
 /** Whether the calling code runs under this key: a nested call of the same key would wait for itself. */
 export function holdsKey(store: LeaseStore, key: StoreKey): boolean {
   for (let frame = frames.getStore(); frame; frame = frame.outer) {
-    if (frame.store === store && identityOf(frame.key) === identityOf(key)) return true;
+    if (frame.store === store && keyIdentity(frame.key) === keyIdentity(key)) return true;
   }
   return false;
 }

@@ -1,5 +1,5 @@
 import { emitWarning } from '../core/warn.js';
-import { choice, messageOf } from '../core/check.js';
+import { choice, errorMessage } from '../core/check.js';
 import { Events, type EventDetail, type EventName, type Tally } from '../core/events.js';
 import { sha256Hex } from '../keys/index.js';
 
@@ -32,9 +32,9 @@ const WARNINGS: Partial<Record<EventName, (detail: EventDetail) => string | unde
   unprotected: () => 'runs unprotected: the store is unavailable, and onStoreError is "run"',
   'dropped-members': droppedMembers,
   'no-value': (detail) =>
-    `ended, and was recorded without its value, because of ${detail.path ?? 'it'}: ${messageOf(detail.error)}`,
+    `ended, and was recorded without its value, because of ${detail.path ?? 'it'}: ${errorMessage(detail.error)}`,
   'no-verdict': (detail) =>
-    `failed, and remember gave no usable answer, so its default was used: ${messageOf(detail.error)}`,
+    `failed, and remember gave no usable answer, so its default was used: ${errorMessage(detail.error)}`,
 };
 
 /** A function that sends warnings to the logger, or without one to `process.emitWarning`. */
@@ -82,14 +82,17 @@ export function inLogs<D extends { readonly key: string; readonly error?: unknow
   if (detail.error === undefined) return { ...detail, key };
   const { name, code } = Object(detail.error) as { name?: unknown; code?: unknown };
   // A new error, because the stack and the causes of the original may contain the key.
-  const error = Object.assign(new Error(messageOf(detail.error).replaceAll(detail.key, key)), { name, code });
+  const error = Object.assign(new Error(errorMessage(detail.error).replaceAll(detail.key, key)), {
+    name,
+    code,
+  });
   return { ...detail, key, error };
 }
 
 /** Events that are also reported as warnings: to the logger, or without one to the process. */
 export function reportEvents(logger: Logger | undefined, tally?: Tally, keys?: KeysInLogs): Events {
   const warn = warnThrough(logger);
-  const events = new Events((error) => warn(`a listener threw: ${messageOf(error)}`, { error }), tally);
+  const events = new Events((error) => warn(`a listener threw: ${errorMessage(error)}`, { error }), tally);
   for (const [event, words] of Object.entries(WARNINGS)) {
     events.on(event as EventName, (told) => {
       const detail = inLogs(told, keys);

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { invalid, messageOf } from '../core/check.js';
+import { invalid, errorMessage } from '../core/check.js';
 import { CLOSE_TIMEOUT_MS } from '../core/options.js';
 import { unrefTimeout } from '../core/timers.js';
 import { warnThrough, type Logger } from '../idempotency/logging.js';
@@ -145,7 +145,7 @@ class Consumption<M extends AmqpMessage, R> {
       command();
     } catch (error) {
       // The channel is closed: the broker delivers the message again, and the record says that it was processed.
-      this.#warn(`the broker could not be reached: ${messageOf(error)}`);
+      this.#warn(`the broker could not be reached: ${errorMessage(error)}`);
     }
   }
 

@@ -1,5 +1,5 @@
 import type { Attempt } from '../core/attempt/attempt.js';
-import { answerOf } from '../core/ask.js';
+import { answerInTime } from '../core/ask.js';
 import {
   ANY,
   BOOLEAN,
@@ -236,7 +236,7 @@ async function taskKey(task: TaskLike, options: TaskOptions): Promise<unknown> {
   const { key } = options;
   if (typeof key === 'string') return key;
   try {
-    return await answerOf('the key function', () => key(task));
+    return await answerInTime('the key function', () => key(task));
   } catch (error) {
     if (isIdempotencyError(error)) throw error;
     throw new UsageError('INVALID_KEY', `the key function threw: ${show(error)}`, { cause: error });

@@ -1,4 +1,4 @@
-import { leaseOf, type Lease, type StoreKey, type StoredRecord } from '../core/record.js';
+import { grantedLease, type Lease, type StoreKey, type StoredRecord } from '../core/record.js';
 import type { ClaimRequest, LeaseStore, Replacement, Settlement } from '../core/store.js';
 import { newToken } from '../core/token.js';
 import type { ContractPart, ContractSubject, ContractTerms } from './options.js';
@@ -67,7 +67,7 @@ export class Bench {
     const request = this.request(overrides);
     const answer = await this.store.claim(this.key, request);
     if (answer.kind !== 'acquired') throw new Error(`expected a lease, got ${JSON.stringify(answer.record)}`);
-    return leaseOf(request, answer.grant);
+    return grantedLease(request, answer.grant);
   }
 
   async refused(overrides: Partial<ClaimRequest> = {}): Promise<StoredRecord> {

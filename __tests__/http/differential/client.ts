@@ -24,9 +24,9 @@ export async function exchange(port: number, form: Form, asked: Asked): Promise<
   socket.on('data', (chunk: Buffer) => parts.push(chunk));
   // A reset is an end like any other.
   socket.on('error', () => undefined);
-  const next = messageOf('HTTP/1.1', { path: '/sentinel' }, true);
+  const next = errorMessage('HTTP/1.1', { path: '/sentinel' }, true);
   const isFollowed = form === 'pipelined' || form === 'kept alive';
-  socket.write(messageOf(form, asked, !isFollowed));
+  socket.write(errorMessage(form, asked, !isFollowed));
   if (form === 'pipelined') socket.write(next);
   if (form === 'kept alive') {
     await happens(socket, 'data', 'close');
@@ -41,7 +41,7 @@ function happens(socket: Socket, ...events: string[]): Promise<void> {
   return new Promise((resolve) => events.forEach((event) => socket.once(event, () => resolve())));
 }
 
-function messageOf(
+function errorMessage(
   form: Form,
   { path, headers = {}, body = '{"amount":5}' }: Asked,
   isLast: boolean,

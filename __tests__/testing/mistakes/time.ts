@@ -1,4 +1,4 @@
-import { leaseOf, type Lease, type StoreKey } from '../../../src/core/record.js';
+import { grantedLease, type Lease, type StoreKey } from '../../../src/core/record.js';
 import type { ClaimRequest, Replacement, Settlement } from '../../../src/core/store.js';
 import type { Kept } from '../../../src/stores/shared/kept.js';
 import { TableStore, type Mistake } from '../table-store.js';
@@ -110,7 +110,8 @@ class RefusesALateOwner extends TableStore {
 class GrantsForNoTime extends TableStore {
   override async claim(key: StoreKey, request: ClaimRequest) {
     const answer = await super.claim(key, request);
-    if (answer.kind === 'acquired') await this.renew(key, leaseOf({ ...request, leaseMs: 1 }, answer.grant));
+    if (answer.kind === 'acquired')
+      await this.renew(key, grantedLease({ ...request, leaseMs: 1 }, answer.grant));
     return answer;
   }
 }

@@ -1,7 +1,7 @@
 import { callStore } from '../call-store.js';
 import { OutcomeError } from '../errors.js';
 import type { EventDetail, EventName } from '../events.js';
-import { titleOf, type EngineParts, type Operation } from '../operation.js';
+import { operationTitle, type EngineParts, type Operation } from '../operation.js';
 import type { Lease, RecordedStep } from '../record.js';
 import { monotonicMs, unrefTimeout } from '../timers.js';
 
@@ -88,7 +88,8 @@ export class HeldLease {
     // The clock may show it before the timer does.
     if (!this.#lost && !this.#hasEnded) this.#lose(EXPIRED);
     throw (
-      this.#lost ?? new OutcomeError('LEASE_LOST', `${titleOf(this.op)} has ended: its steps come too late`)
+      this.#lost ??
+      new OutcomeError('LEASE_LOST', `${operationTitle(this.op)} has ended: its steps come too late`)
     );
   }
 
@@ -109,7 +110,7 @@ export class HeldLease {
 
   #lose(why: string): void {
     this.end();
-    const message = `${titleOf(this.op)} lost its lease while it ran: ${why}; another attempt may run it`;
+    const message = `${operationTitle(this.op)} lost its lease while it ran: ${why}; another attempt may run it`;
     const error = new OutcomeError('LEASE_LOST', message);
     this.#lost = error;
     this.#controller?.abort(error);

@@ -1,4 +1,4 @@
-import { leaseOf, NO_STEPS, settledNotes, type Lease, type StoredRecord } from '../record.js';
+import { grantedLease, NO_STEPS, settledNotes, type Lease, type StoredRecord } from '../record.js';
 import type { ClaimRequest, Settlement } from '../store.js';
 
 /** Records as callers of this process see them, without asking the store. */
@@ -6,7 +6,7 @@ import type { ClaimRequest, Settlement } from '../store.js';
 /** The lease of work that runs although the store could not be asked. Fence 0 says so. */
 export function unprotectedLease(request: ClaimRequest): Lease {
   const nowMs = Date.now();
-  return leaseOf(request, {
+  return grantedLease(request, {
     token: request.token,
     fence: 0,
     attempt: 1,

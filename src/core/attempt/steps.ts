@@ -1,6 +1,6 @@
 import { callStore } from '../call-store.js';
 import { OutcomeError, UsageError } from '../errors.js';
-import { titleOf, type EngineParts, type Operation } from '../operation.js';
+import { operationTitle, type EngineParts, type Operation } from '../operation.js';
 import type { RecordedStep } from '../record.js';
 import { encodeWithin } from './encode-within.js';
 import type { HeldLease } from './held-lease.js';
@@ -61,7 +61,7 @@ export class Steps {
   #replay({ name, payload }: RecordedStep): unknown {
     if (payload !== undefined) return this.parts.decode(payload);
     const why = 'recorded without its result, which was too large or could not be encoded';
-    const message = `${titleOf(this.op)}: step "${name}" was done by an earlier attempt and ${why}; it is not run again`;
+    const message = `${operationTitle(this.op)}: step "${name}" was done by an earlier attempt and ${why}; it is not run again`;
     throw new OutcomeError('RESULT_UNAVAILABLE', message);
   }
 
@@ -97,6 +97,6 @@ export class Steps {
   }
 
   #misused(why: string): UsageError {
-    return new UsageError('INVALID_OPTIONS', `${titleOf(this.op)}: ${why}`);
+    return new UsageError('INVALID_OPTIONS', `${operationTitle(this.op)}: ${why}`);
   }
 }

@@ -95,7 +95,7 @@ export class Backlog {
       if (this.#withdrawals >= MAX_WITHDRAWALS) return false;
       this.#withdrawals++;
     } else {
-      const bytes = bytesOf(errand);
+      const bytes = settlingBytes(errand);
       if (this.#bytes + bytes > MAX_UNRECORDED_BYTES) return false;
       this.#bytes += bytes;
     }
@@ -174,7 +174,7 @@ export class Backlog {
 
   #drop(errand: Errand): void {
     if (errand.kind === 'withdrawal') this.#withdrawals--;
-    else this.#bytes -= bytesOf(errand);
+    else this.#bytes -= settlingBytes(errand);
   }
 
   #isBack(): void {
@@ -256,7 +256,7 @@ const failure = (error: unknown, operation: string): { error: IdempotencyError }
 
 const UNANSWERED = failure('it did not answer in time', 'be told in the background');
 
-function bytesOf({ key, lease, settlement }: Settling): number {
+function settlingBytes({ key, lease, settlement }: Settling): number {
   let bytes = ENTRY_BYTES + 2 * textBytes(key.address) + textBytes(settlement.payload ?? '');
   for (const { name, payload = '' } of lease.steps) bytes += textBytes(name) + textBytes(payload);
   return bytes;

@@ -1,6 +1,6 @@
 import type { Ending, Execution } from '../attempt/execution.js';
 import { OutcomeError } from '../errors.js';
-import { titleOf } from '../operation.js';
+import { operationTitle } from '../operation.js';
 import type { Answer } from '../outcome.js';
 import type { StoredRecord } from '../record.js';
 import type { Caller } from './caller.js';
@@ -46,7 +46,7 @@ export async function afterLoss<T>(
 
 function leaseLost<T>(caller: Caller<T>, execution: Execution<T>, own: Ending<T> | undefined): OutcomeError {
   const message =
-    `${titleOf(caller.op)} lost its lease while it ran, and no outcome was recorded in time; ` +
+    `${operationTitle(caller.op)} lost its lease while it ran, and no outcome was recorded in time; ` +
     'whether its own work counts is not known: look before you run it again';
   if (own?.outcome.kind === 'completed')
     return new OutcomeError('LEASE_LOST', message, { result: own.outcome.value });

@@ -8,9 +8,9 @@ import {
   type IdempotencyError,
 } from '../errors.js';
 import type { RunEnd } from '../events.js';
-import { titleOf, type Operation } from '../operation.js';
+import { operationTitle, type Operation } from '../operation.js';
 import type { Answer } from '../outcome.js';
-import { identityOf, type StoredRecord } from '../record.js';
+import { keyIdentity, type StoredRecord } from '../record.js';
 import { monotonicMs, timerMs } from '../timers.js';
 
 /** Why a caller stopped waiting. */
@@ -43,7 +43,7 @@ export class Caller<T> {
     readonly op: Operation<T>,
     readonly visit: Visit | undefined,
   ) {
-    this.identity = identityOf(op.key);
+    this.identity = keyIdentity(op.key);
   }
 
   get isAborted(): boolean {
@@ -104,7 +104,9 @@ export class Caller<T> {
   /** It waited for a claim that the store did not answer. */
   unanswered(): Answer<never> {
     const why = `the store did not answer a claim of this key within ${this.op.policy.waitTimeoutMs} ms of waiting`;
-    const error = new StoreError('STORE_UNAVAILABLE', `${titleOf(this.op)}: ${why}`, { transient: true });
+    const error = new StoreError('STORE_UNAVAILABLE', `${operationTitle(this.op)}: ${why}`, {
+      transient: true,
+    });
     return { kind: 'refused', error };
   }
 
@@ -112,7 +114,7 @@ export class Caller<T> {
   end(answer: Answer<T>, tell: (outcome: RunEnd, durationMs: number) => void): void {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
-    tell(endOf(answer, this.#followed), monotonicMs() - this.#startedMs);
+    tell(runEnd(answer, this.#followed), monotonicMs() - this.#startedMs);
   }
 
   #race<R>(promise: Promise<R>, timeoutMs: number | undefined): Promise<R | GaveUp> {
@@ -134,14 +136,14 @@ export class Caller<T> {
   }
 
   #error(code: Refusal, why: string): IdempotencyError {
-    const message = `${titleOf(this.op)}: ${why}`;
+    const message = `${operationTitle(this.op)}: ${why}`;
     return code === 'IN_DOUBT' ? new OutcomeError(code, message) : new DuplicateError(code, message);
   }
 }
 
 type Refusal = Extract<Decision, { do: 'refuse' }>['code'] | 'IDEMPOTENCY_TIMEOUT';
 
-function endOf<T>(answer: Answer<T>, followed: Followed | undefined): RunEnd {
+function runEnd<T>(answer: Answer<T>, followed: Followed | undefined): RunEnd {
   switch (answer.kind) {
     case 'ran':
       return answer.tookOver ? 'took-over' : 'ran';

@@ -12,13 +12,13 @@ import { unprotectedLease } from '../attempt/local-record.js';
 import type { EngineParts, Operation } from '../operation.js';
 import { IN_DOUBT_RETENTION_MS } from '../options.js';
 import type { Answer } from '../outcome.js';
-import { leaseOf, type StoredRecord } from '../record.js';
+import { grantedLease, type StoredRecord } from '../record.js';
 import type { ClaimRequest } from '../store.js';
 import { monotonicMs } from '../timers.js';
 import { newToken } from '../token.js';
 import { afterLoss } from './after-loss.js';
 import { Caller, LEFT, TIMED_OUT } from './caller.js';
-import { AGAIN, Flights, sightOf, type Flight, type Sight } from './flight.js';
+import { AGAIN, Flights, sightFrom, type Flight, type Sight } from './flight.js';
 import { end, LOOK, type End, type Follow, type Look, type Next, type Run } from './next.js';
 import { Waiter } from './waiter.js';
 
@@ -123,7 +123,7 @@ export class Engine {
     return callStore('claim a key', () => this.parts.store.claim(key, request), policy.storeTimeoutMs).then(
       (answer) => {
         if (answer.kind === 'existing') return this.#claimMet(caller, flight, answer.record);
-        const lease = leaseOf(request, answer.grant);
+        const lease = grantedLease(request, answer.grant);
         return { do: 'run', flight, lease, claimSentMs, reconciles: look.reconciles ?? false };
       },
       (error: unknown) => this.#claimFailed(caller, flight, request, toStoreError(error, 'claim a key')),
@@ -131,14 +131,14 @@ export class Engine {
   }
 
   #claimMet<T>(caller: Caller<T>, flight: Flight, record: StoredRecord): Next<T> | Promise<Next<T>> {
-    const next = this.#consider(caller, flight, sightOf(record));
+    const next = this.#consider(caller, flight, sightFrom(record));
     switch (next.do) {
       case 'look':
         return this.#claim(caller, flight, next);
       case 'follow':
         return this.#watch(caller, flight, record);
       case 'end':
-        flight.land(() => sightOf(record));
+        flight.land(() => sightFrom(record));
         return next;
     }
   }
@@ -202,7 +202,7 @@ export class Engine {
     const watch = this.#waiter(
       caller,
       (now) => now?.token !== record.token || now.leaseRemainingMs <= 0,
-      (now) => flight.land(() => sightOf(now)),
+      (now) => flight.land(() => sightFrom(now)),
     );
     flight.watches(record, watch);
     return { do: 'follow', flight, record };
@@ -226,7 +226,7 @@ export class Engine {
       this.#running.delete(execution.ended);
       const record = () => execution.record(ending);
       if (ending.isKept) this.#flights.keep(caller.identity, flight, lease, record()!);
-      flight.land(() => sightOf(record()));
+      flight.land(() => sightFrom(record()));
       return end(execution.answer(ending));
     });
   }

@@ -2,7 +2,7 @@ import type { IdempotencyError } from '../errors.js';
 import { Latch } from '../attempt/latch.js';
 import { runningRecord } from '../attempt/local-record.js';
 import type { Lease, StoredRecord, StoreKey } from '../record.js';
-import { identityOf } from '../record.js';
+import { keyIdentity } from '../record.js';
 import type { LeaseStore } from '../store.js';
 import type { Waiter } from './waiter.js';
 
@@ -15,7 +15,7 @@ export type Sight =
 
 export const AGAIN: Sight = { kind: 'again' };
 /** Where there is no record, there is nothing to share. */
-export const sightOf = (record: StoredRecord | undefined): Sight =>
+export const sightFrom = (record: StoredRecord | undefined): Sight =>
   record ? { kind: 'record', record } : AGAIN;
 
 /**
@@ -52,14 +52,14 @@ export class Flight {
   /** An attempt runs here from now on. */
   runs(lease: Lease): void {
     this.#lease = lease;
-    this.#sight?.set(sightOf(runningRecord(lease)));
+    this.#sight?.set(sightFrom(runningRecord(lease)));
   }
 
   /** An attempt runs in another process, and is watched from now on. Whoever watches it follows it too. */
   watches(record: StoredRecord, watch: Waiter): void {
     this.#watch = watch;
     this.#joiners++;
-    (this.#sight ??= new Latch()).set(sightOf(record));
+    (this.#sight ??= new Latch()).set(sightFrom(record));
     watch.start(record.leaseRemainingMs);
   }
 
@@ -82,7 +82,7 @@ export class Flight {
     const end = this.#end?.value;
     if (end) return end;
     const sight = (this.#sight ??= new Latch());
-    if (this.#lease && !sight.value) sight.set(sightOf(runningRecord(this.#lease)));
+    if (this.#lease && !sight.value) sight.set(sightFrom(runningRecord(this.#lease)));
     return sight.value ?? sight.wait();
   }
 
@@ -111,7 +111,7 @@ export class Flight {
   static landed(flights: Flights, identity: string, lease: Lease, record: StoredRecord): Flight {
     const flight = new Flight(flights, identity);
     flight.#lease = lease;
-    (flight.#end = new Latch()).set(sightOf(record));
+    (flight.#end = new Latch()).set(sightFrom(record));
     return flight;
   }
 }
@@ -156,7 +156,7 @@ export class Flights {
 
   /** The store was told of it, or never will be. */
   forget(key: StoreKey, token: string): void {
-    const identity = identityOf(key);
+    const identity = keyIdentity(key);
     if (this.#flights.get(identity)?.keeps(token)) this.#flights.delete(identity);
   }
 }

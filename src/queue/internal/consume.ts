@@ -1,6 +1,6 @@
 import type { Idempotency } from '../../idempotency/api.js';
-import { answerOf, LateAnswer } from '../../core/ask.js';
-import { messageOf, show, something } from '../../core/check.js';
+import { answerInTime, LateAnswer } from '../../core/ask.js';
+import { errorMessage, show, something } from '../../core/check.js';
 import { isIdempotencyError, UsageError } from '../../core/errors.js';
 import type { Answer } from '../../core/outcome.js';
 import { inLogs, warnThrough, type Logger } from '../../idempotency/logging.js';
@@ -95,7 +95,7 @@ async function messageIdentity<M, R>(
 ) {
   try {
     return {
-      key: await answerOf('key()', () => key(message)),
+      key: await answerInTime('key()', () => key(message)),
       name: typeof name === 'function' ? name(message) : name,
       // A missing tenant is refused, so that its messages do not share records with those that have no tenant.
       scope: typeof scope === 'function' ? something('scope', scope(message)) : scope,
@@ -104,7 +104,7 @@ async function messageIdentity<M, R>(
     };
   } catch (error) {
     if (isIdempotencyError(error)) throw error;
-    const why = `a function for key, name, scope or payload threw: ${messageOf(error)}`;
+    const why = `a function for key, name, scope or payload threw: ${errorMessage(error)}`;
     throw new UsageError('INVALID_KEY', why, { cause: error });
   }
 }
@@ -116,18 +116,18 @@ async function announceDrop<M, R>(
   error: unknown,
 ): Promise<void> {
   const { onDrop, logger, keysInLogs } = options;
-  if (onDrop) return void (await answerOf('onDrop()', () => onDrop(message, error)));
+  if (onDrop) return void (await answerInTime('onDrop()', () => onDrop(message, error)));
   const { name, key } = await messageLabel(message, options);
   const told = inLogs({ name, key: typeof key === 'string' ? key : show(key), error }, keysInLogs);
   const what = `the message ${show(told.key)} of ${show(told.name)}`;
-  warnThrough(logger)(`twiceshy: ${where}: ${what} is dropped: ${messageOf(told.error)}`, told);
+  warnThrough(logger)(`twiceshy: ${where}: ${what} is dropped: ${errorMessage(told.error)}`, told);
 }
 
 /** The name and the key of a message for a warning. A function that throws gives undefined. */
 async function messageLabel<M, R>(message: M, { key, name }: ConsumerOptions<M, R>) {
   const told = async (ask: () => unknown): Promise<unknown> => {
     try {
-      return await answerOf('it', ask);
+      return await answerInTime('it', ask);
     } catch {
       return undefined;
     }

@@ -1,4 +1,4 @@
-import { isIdempotencyError, retryAfterOf, type ErrorCode } from '../../core/errors.js';
+import { isIdempotencyError, limitedRetryMs, type ErrorCode } from '../../core/errors.js';
 import type { Answer } from '../../core/outcome.js';
 import type { StoredRecord } from '../../core/record.js';
 
@@ -85,7 +85,7 @@ export function afterRefusal<R>(
     case 'soon':
       return { action: 'retry', delayMs: retryDelayMs, failed: false, error };
     case 'stated': {
-      const delayMs = isIdempotencyError(error) ? retryAfterOf(error) : retryDelayMs;
+      const delayMs = isIdempotencyError(error) ? limitedRetryMs(error) : retryDelayMs;
       return { action: 'retry', delayMs, failed: false, error };
     }
     case 'drop':

@@ -1,4 +1,4 @@
-import { messageOf } from '../../core/check.js';
+import { errorMessage } from '../../core/check.js';
 import { isIdempotencyError, StoreError, type IdempotencyError } from '../../core/errors.js';
 
 /** The row is locked by a transaction that has not ended. */
@@ -80,7 +80,7 @@ export function isRefusal(error: unknown): boolean {
 export function toPostgresError(error: unknown): IdempotencyError {
   if (isIdempotencyError(error)) return error;
   const code = errorCode(error) ?? '';
-  const text = messageOf(error);
+  const text = errorMessage(error);
   if (/after calling end on the pool/.test(text)) {
     const message = 'the pool was ended: close the store and what uses it first, then the pool';
     return new StoreError('STORE_UNAVAILABLE', message, { cause: error });

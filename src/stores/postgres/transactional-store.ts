@@ -1,6 +1,6 @@
 import { isIdempotencyError, OutcomeError, StoreError, UsageError } from '../../core/errors.js';
 import {
-  leaseOf,
+  grantedLease,
   type Lease,
   type RecordedStep,
   type StoredRecord,
@@ -91,7 +91,7 @@ export class PostgresTransactions implements LeaseStore {
       if (answer.kind === 'acquired') {
         await session.enterWork();
         this.#sessions.set(request.token, session);
-        this.#leases.set(session, leaseOf(request, answer.grant));
+        this.#leases.set(session, grantedLease(request, answer.grant));
       } else {
         // Commits the count of a hit. If that is lost, nothing depends on it.
         await session.commit();

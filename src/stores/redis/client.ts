@@ -46,7 +46,7 @@ export interface Socket {
 type RedisConstructor = new (...args: (string | object)[]) => RedisClient;
 
 /** The socket of `client`, where there is one. */
-export function socketOf(client: RedisClient): Socket | undefined {
+export function clientSocket(client: RedisClient): Socket | undefined {
   return (client as { stream?: Socket }).stream;
 }
 

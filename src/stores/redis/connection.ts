@@ -6,7 +6,7 @@ import {
   isSelectRefused,
   plainAnswer,
   requireScripting,
-  socketOf,
+  clientSocket,
   type RedisClient,
   type Socket,
 } from './client.js';
@@ -62,7 +62,7 @@ export class RedisConnection {
     this.#options = options;
     if (options.client) {
       this.#client = requireScripting(options.client);
-      redrawTokensOf(this.#client);
+      redrawTokensOnConnect(this.#client);
     }
     if (options.replicas) this.#replicated = new ReplicatedCalls(options.replicas);
   }
@@ -154,7 +154,7 @@ export class RedisConnection {
     this.#ended(client);
     const error = toRedisError(cause, this.#lastError, call?.waitsFor === this.#readied);
     // After a failover this is a replica: only a new connection finds the new master.
-    if (!this.#options.client && /\bREADONLY\b/.test(error.message)) socketOf(client)?.destroy();
+    if (!this.#options.client && /\bREADONLY\b/.test(error.message)) clientSocket(client)?.destroy();
     return error;
   }
 
@@ -208,7 +208,7 @@ export class RedisConnection {
       client.on('error', (error) => {
         this.#lastError = error;
         // Before a command is sent: records in another database than the one that was asked for would be found by nobody.
-        if (isSelectRefused(error)) socketOf(client)?.destroy();
+        if (isSelectRefused(error)) clientSocket(client)?.destroy();
       });
       // Not at 'ready', which may come after a refused SELECT.
       client.on('connect', () => {
@@ -237,7 +237,7 @@ export class RedisConnection {
   #began(client: RedisClient): void {
     if (this.#options.client) return;
     if (client.status === 'end') void client.connect().catch(noop);
-    const socket = socketOf(client);
+    const socket = clientSocket(client);
     if (this.#inFlight++ > 0) {
       if (socket) this.#batch(socket);
       return;
@@ -265,7 +265,7 @@ export class RedisConnection {
 
   #ended(client: RedisClient): void {
     this.#answers++;
-    if (!this.#options.client && --this.#inFlight === 0) socketOf(client)?.unref();
+    if (!this.#options.client && --this.#inFlight === 0) clientSocket(client)?.unref();
   }
 
   /**
@@ -288,7 +288,7 @@ export class RedisConnection {
       silent = 0;
       const error = new Error(`no answer within ${this.#options.timeoutMs} ms: the connection timed out`);
       this.#lastError = error;
-      socketOf(client)?.destroy(error);
+      clientSocket(client)?.destroy(error);
     }, this.#options.timeoutMs / ticks);
     return timer.unref();
   }
@@ -301,7 +301,7 @@ export async function closeClient(client: RedisClient, timeoutMs: number): Promi
   if (client.status === 'wait') return client.disconnect();
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise((resolve) => (timer = setTimeout(resolve, Math.min(timeoutMs, 500), 'late')));
-  const socket = socketOf(client);
+  const socket = clientSocket(client);
   socket?.ref();
   const quit = client.quit().catch(noop);
   if ((await Promise.race([quit, late])) === 'late') {
@@ -314,7 +314,7 @@ export async function closeClient(client: RedisClient, timeoutMs: number): Promi
 const watched = new WeakSet<RedisClient>();
 
 /** Owner tokens are drawn anew whenever an injected client has connected; many stores may share one client. */
-function redrawTokensOf(client: RedisClient): void {
+function redrawTokensOnConnect(client: RedisClient): void {
   if (watched.has(client)) return;
   watched.add(client);
   client.on('ready', redrawTokens);

@@ -1,4 +1,4 @@
-import { messageOf } from '../../core/check.js';
+import { errorMessage } from '../../core/check.js';
 import { isIdempotencyError, StoreError, type IdempotencyError } from '../../core/errors.js';
 
 // Redis 6.2 wraps the error of a script's command into a sentence, so that its code stands anywhere.
@@ -29,7 +29,7 @@ const ADVICE: readonly [pattern: RegExp, advice: string][] = [
  */
 export function toRedisError(error: unknown, connectionError: unknown, neverSent = false): IdempotencyError {
   if (isIdempotencyError(error)) return error;
-  const message = messageOf(error);
+  const message = errorMessage(error);
   if (/\bWRONGTYPE\b/.test(message)) {
     return new StoreError(
       'CORRUPT_RECORD',
@@ -41,7 +41,7 @@ export function toRedisError(error: unknown, connectionError: unknown, neverSent
   }
   const closed =
     /Connection is closed|Command aborted|retries per request/.test(message) && connectionError !== undefined;
-  const told = closed ? messageOf(connectionError) : message;
+  const told = closed ? errorMessage(connectionError) : message;
   const cause = closed ? connectionError : error;
   for (const [pattern, advice] of ADVICE) {
     if (pattern.test(told))

@@ -67,18 +67,18 @@ export function readExtras(raw: string): Extras {
   return {
     previous: hasPrevious ? raw.slice(PREVIOUS[0], PREVIOUS[1]) : undefined,
     fingerprint: found[fingerprint.tag],
-    started: numberOf(found[started.tag]),
-    created: numberOf(found[created.tag]),
-    traceparent: noteOf(found, traceparent.tag),
-    holder: noteOf(found, holder.tag),
-    facts: noteOf(found, facts.tag),
+    started: parseNumber(found[started.tag]),
+    created: parseNumber(found[created.tag]),
+    traceparent: readNote(found, traceparent.tag),
+    holder: readNote(found, holder.tag),
+    facts: readNote(found, facts.tag),
   };
 }
 
-const numberOf = (text: string | undefined): number | undefined =>
+const parseNumber = (text: string | undefined): number | undefined =>
   text === undefined ? undefined : Number(text);
 
-function noteOf(found: Readonly<Record<string, string>>, tag: string): string | undefined {
+function readNote(found: Readonly<Record<string, string>>, tag: string): string | undefined {
   const coded = found[tag.toLowerCase()];
   return found[tag] ?? (coded === undefined ? undefined : Buffer.from(coded, 'base64url').toString());
 }

@@ -22,7 +22,7 @@ type Fixed = {
 }[keyof typeof RECORD_FIELDS];
 
 /** Where the fields of fixed width begin and end. */
-export const PLACES = placesOf();
+export const PLACES = fieldPlaces();
 /** How long they are together. */
 export const FIXED_LENGTH = PLACES.extra[1];
 
@@ -42,7 +42,7 @@ export const LONGEST_EXTRA = 10 ** LENGTH_DIGITS - 1;
 
 export const NO_TOKEN = '-'.repeat(RECORD_FIELDS.token.redis);
 
-function placesOf(): Record<Fixed, readonly [start: number, end: number]> {
+function fieldPlaces(): Record<Fixed, readonly [start: number, end: number]> {
   const places: Record<string, readonly [number, number]> = {};
   let end = 0;
   for (const [name, { redis, tag }] of Object.entries(fields)) {

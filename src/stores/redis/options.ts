@@ -69,7 +69,7 @@ export const REDIS_OPTIONS = {
   client: { check: (value) => requireScripting(value) },
   redis: OBJECT,
   timeoutMs: TIMER,
-  waitForReplicas: { check: replicasOf },
+  waitForReplicas: { check: readReplicas },
   onWarning: FUNCTION,
   requireScope: BOOLEAN,
 } satisfies OptionTable<RedisStoreOptions>;
@@ -107,7 +107,7 @@ function namedOptions(input: unknown): RedisStoreOptions {
     : readOptions<RedisStoreOptions>('RedisStore', REDIS_OPTIONS, input);
 }
 
-function replicasOf(given: unknown, option: string): Replicas {
+function readReplicas(given: unknown, option: string): Replicas {
   const isObject = typeof given === 'object' && given !== null;
   const { count, timeoutMs = REPLICAS_TIMEOUT_MS } = (
     isObject ? given : { count: given }

@@ -194,13 +194,13 @@ export function parseRecord(key: StoreKey, reply: string): StoredRecord {
     settledAtMs: running ? undefined : timeMs,
     expiresAtMs: timeMs + parseInt(field(raw, 'retention'), 36),
     hitCount: Number(hits === NOT_COUNTED ? field(raw, 'hits') : hits),
-    notes: notesOf(extras),
-    payload: payloadOf(raw),
+    notes: readNotes(extras),
+    payload: readPayload(raw),
     format: 'twiceshy',
   };
 }
 
-function notesOf({ traceparent, holder, facts }: Extras): Notes | undefined {
+function readNotes({ traceparent, holder, facts }: Extras): Notes | undefined {
   if (traceparent === undefined && holder === undefined && facts === undefined) return undefined;
   return {
     ...(traceparent !== undefined && { traceparent }),
@@ -209,7 +209,7 @@ function notesOf({ traceparent, holder, facts }: Extras): Notes | undefined {
   };
 }
 
-function payloadOf(raw: string): string | undefined {
+function readPayload(raw: string): string | undefined {
   const body = field(raw, 'body');
   if (body === 'v') return raw.slice(bodyAt(raw));
   return body === 'V' ? raw.slice(raw.indexOf('\n\n', bodyAt(raw)) + 2) : undefined;

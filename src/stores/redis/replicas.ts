@@ -65,7 +65,7 @@ export class ReplicatedCalls {
     } catch (error) {
       return calls.forEach((call) => call.reject(error));
     }
-    const copies = copiesOf(replies.at(-1));
+    const copies = copyCount(replies.at(-1));
     await Promise.all(calls.map((call, index) => this.#answer(client, call, replies[index], copies)));
   }
 
@@ -100,22 +100,22 @@ export class ReplicatedCalls {
 
   /** A slot on its way to another node: that one is asked, on its own connection, as WAIT must be. */
   async #ask(client: RedisClient, call: Call, address: string | undefined, redirected: Error): Promise<Held> {
-    const node = client.nodes?.('all').find((each) => addressOf(each) === address);
+    const node = client.nodes?.('all').find((each) => nodeAddress(each) === address);
     const pipeline = node?.pipeline?.();
     if (!pipeline) throw redirected;
     pipeline.asking();
     const [, reply, waited] = await this.#execute(pipeline, [{ ...call, asText: true }]);
     const [error, answer] = reply ?? [redirected, undefined];
     if (error) throw error;
-    return { answer, copies: copiesOf(waited) };
+    return { answer, copies: copyCount(waited) };
   }
 }
 
-function copiesOf(reply: Reply | undefined): number {
+function copyCount(reply: Reply | undefined): number {
   return reply && !reply[0] ? Number(reply[1]) : 0;
 }
 
-function addressOf({ options }: RedisClient): string {
+function nodeAddress({ options }: RedisClient): string {
   const { host, port } = (options ?? {}) as { host?: unknown; port?: unknown };
   return `${String(host)}:${String(port)}`;
 }

@@ -1,5 +1,5 @@
 import { StoreError } from '../../core/errors.js';
-import { socketOf, type RedisClient } from './client.js';
+import { clientSocket, type RedisClient } from './client.js';
 import { closeClient } from './connection.js';
 import { toRedisError } from './errors.js';
 
@@ -42,7 +42,7 @@ export class RedisSubscriber {
     if (!channel) {
       channel = newChannel();
       this.#channels.set(name, channel);
-      if (this.#channels.size === 1) socketOf(client)?.ref();
+      if (this.#channels.size === 1) clientSocket(client)?.ref();
       this.#ask(client, [name]);
     }
     // A set of its own function: one caller may wait twice with the same one.
@@ -82,7 +82,7 @@ export class RedisSubscriber {
       client.on('end', () => this.#ended(client));
       client.on('ready', () => {
         this.#lastError = undefined;
-        if (this.#channels.size === 0) socketOf(client)?.unref();
+        if (this.#channels.size === 0) clientSocket(client)?.unref();
         else if (connectedBefore) this.#ask(client, [...this.#channels.keys()], true);
         connectedBefore = true;
       });
@@ -127,7 +127,7 @@ export class RedisSubscriber {
     if (!client) return;
     if (client.status === undefined || client.status === 'ready') client.unsubscribe(name).catch(noop);
     if (this.#channels.size > 0) return;
-    if (client.status === undefined || client.status === 'ready') socketOf(client)?.unref();
+    if (client.status === undefined || client.status === 'ready') clientSocket(client)?.unref();
     else this.#drop(client);
   }
 
@@ -135,7 +135,7 @@ export class RedisSubscriber {
   #drop(client: RedisClient): void {
     this.#client = this.#opening = undefined;
     client.disconnect();
-    socketOf(client)?.destroy();
+    clientSocket(client)?.destroy();
   }
 
   async #within(confirmed: Promise<void>): Promise<void> {

@@ -1,4 +1,4 @@
-import { leaseOf, type Lease, type RecordedStep, type StoredRecord } from '../../core/record.js';
+import { grantedLease, type Lease, type RecordedStep, type StoredRecord } from '../../core/record.js';
 import type { ClaimRequest, Replacement, Settlement } from '../../core/store.js';
 import { newToken } from '../../core/token.js';
 import { freshKey, settlement, type Bench, type ContractTest } from '../bench.js';
@@ -103,7 +103,7 @@ class History {
       this.#model.granted(request, answer.grant);
     }
     matches(answer.grant, visibleGrant(this.#model.record), 'the grant');
-    actor.lease = leaseOf(actor.request, answer.grant);
+    actor.lease = grantedLease(actor.request, answer.grant);
     this.#model.renew(actor.lease);
     if (act.brief) await this.#untilAbandoned();
   }

@@ -1,7 +1,7 @@
 import type { Runtime } from '../../../idempotency/runtime.js';
 import type { Attempt } from '../../../core/attempt/attempt.js';
-import { messageOf, show } from '../../../core/check.js';
-import { isIdempotencyError, retryAfterOf, UsageError } from '../../../core/errors.js';
+import { errorMessage, show } from '../../../core/check.js';
+import { isIdempotencyError, limitedRetryMs, UsageError } from '../../../core/errors.js';
 import type { Answer, Outcome } from '../../../core/outcome.js';
 import type { StoredRecord } from '../../../core/record.js';
 import { isSavedAnswer, type Answered, type Handled, type SavedAnswer } from './answer.js';
@@ -172,7 +172,7 @@ export class Exchange<Req extends object> {
   /** When the client should retry. Reads nothing from the store, so that a refusal is as cheap as a replay. */
   #hintFor({ error, record }: Extract<Answer<never>, { kind: 'refused' }>): ProblemDetails {
     const { code } = error;
-    if (code === 'LIMITED') return { retryAfterSeconds: Math.ceil(retryAfterOf(error) / 1_000) };
+    if (code === 'LIMITED') return { retryAfterSeconds: Math.ceil(limitedRetryMs(error) / 1_000) };
     if (code === 'CONCURRENT_REQUEST' || code === 'IDEMPOTENCY_TIMEOUT')
       return { retryAfterSeconds: retryAfterSeconds(record, this.settings.policy.leaseMs) };
     return problemFacts(code, {}).retryable ? { retryAfterSeconds: LEAST_RETRY_SECONDS } : {};
@@ -188,7 +188,9 @@ export class Exchange<Req extends object> {
     try {
       return answerTo(code, details, { profile, docs, problem });
     } catch (error) {
-      this.settings.warn(`problem("${code}") threw ${messageOf(error)}: the default form is sent`, { error });
+      this.settings.warn(`problem("${code}") threw ${errorMessage(error)}: the default form is sent`, {
+        error,
+      });
       return answerTo(code, details, { profile, docs });
     }
   }
@@ -202,7 +204,9 @@ export class Exchange<Req extends object> {
         Object.entries(own).map(([name, value]) => [name.toLowerCase(), String(value)]),
       );
     } catch (error) {
-      this.settings.warn(`headers() threw ${messageOf(error)}: the answer is sent without them`, { error });
+      this.settings.warn(`headers() threw ${errorMessage(error)}: the answer is sent without them`, {
+        error,
+      });
       return {};
     }
   }

@@ -1,4 +1,4 @@
-import { answerOf } from '../../../core/ask.js';
+import { answerInTime } from '../../../core/ask.js';
 import { isNothing, show } from '../../../core/check.js';
 import { UsageError } from '../../../core/errors.js';
 import { checkScope, recordPlace, type RecordPlace } from './address.js';
@@ -49,7 +49,7 @@ export const asked = <Req, Result>(
   option: string,
   ask: (request: Req, ...further: unknown[]) => Result,
   facts: Facts<Req>,
-): Promise<Awaited<Result>> => answerOf(`${option}()`, () => ask(...facts.asked()), facts.isReading);
+): Promise<Awaited<Result>> => answerInTime(`${option}()`, () => ask(...facts.asked()), facts.isReading);
 
 /** The caller, and the place of the record: caller, route and host. */
 async function locate<Req>(

@@ -1,5 +1,5 @@
-import { answerOf } from '../../../core/ask.js';
-import { ignoreRejection, messageOf, parseDuration } from '../../../core/check.js';
+import { answerInTime } from '../../../core/ask.js';
+import { ignoreRejection, errorMessage, parseDuration } from '../../../core/check.js';
 import { askLater, failureOutcome, judged, type Outcome } from '../../../core/outcome.js';
 import type { Handled, SavedAnswer } from './answer.js';
 import type { HttpSettings } from '../options.js';
@@ -21,7 +21,7 @@ export async function toOutcome(handled: Handled, settings: Settings): Promise<O
   const answer = 'answer' in handled ? handled.answer : undefined;
   const status = answer?.status ?? THROWN_STATUS;
   const { said, fault } = remember
-    ? await askLater(() => answerOf('remember()', () => remember(status, handled)))
+    ? await askLater(() => answerInTime('remember()', () => remember(status, handled)))
     : NOTHING;
   const isFinal = said === undefined ? isOutcome(status) : said === true || said === 'final';
   const outcome: Outcome<SavedAnswer> =
@@ -42,7 +42,7 @@ function askRetention({ status, headers }: SavedAnswer, { given, warn }: Setting
     const said = ignoreRejection(given.ttlOf?.({ status, headers }));
     return said === undefined ? undefined : parseDuration('what ttlOf answered', said);
   } catch (error) {
-    warn(`ttlOf for an answer with status ${status}: ${messageOf(error)}; ttl is used instead`, { error });
+    warn(`ttlOf for an answer with status ${status}: ${errorMessage(error)}; ttl is used instead`, { error });
     return undefined;
   }
 }
