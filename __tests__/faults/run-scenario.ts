@@ -13,7 +13,7 @@ const CALLERS = 6;
 const LEASE_MS = 400;
 const STORE_TIMEOUT_MS = 300;
 const WAIT_TIMEOUT_MS = 2_500;
-const PROBE_TIMEOUT_MS = 15_000;
+const PROBE_TIMEOUT_MS = 45_000;
 
 export interface RunOptions {
   readonly bundle: string;
