@@ -12,7 +12,7 @@ const TAKEN = 'another attempt, a person or a tombstone holds the record';
  * The lease of one attempt, and the only place where it changes: it is renewed here at a third of its length, and lost here.
  *
  * It counts as lost (G4) when a renewal was refused, or when its length has passed on this process's monotonic clock since the
- * last granted request was *sent*. So it does after the event loop was blocked, and after the machine slept.
+ * last granted request was *sent*. The second also covers a blocked event loop and a machine that slept.
  */
 export class HeldLease {
   #lease: Lease;

@@ -1,8 +1,7 @@
 import type { IdempotencyError } from '../errors.js';
 import { Latch } from '../attempt/latch.js';
 import { runningRecord } from '../attempt/local-record.js';
-import type { Lease, StoredRecord, StoreKey } from '../record.js';
-import { keyIdentity } from '../record.js';
+import { keyIdentity, type Lease, type StoredRecord, type StoreKey } from '../record.js';
 import type { LeaseStore } from '../store.js';
 import type { Waiter } from './waiter.js';
 
@@ -22,8 +21,8 @@ export const sightFrom = (record: StoredRecord | undefined): Sight =>
  * The one thing that happens to a key in this process: a claim, then an attempt that runs here, or the watch of one that runs
  * in another process. All callers of the key share it, so that a caller who joins costs no store command.
  *
- * It keeps what it has come to only where somebody joined. The table of flights is old to the garbage collector, and what an
- * old object holds is old as well: so a flight that nobody joined holds nothing of the call.
+ * It keeps its end only if somebody joined it. The table of flights lives long, and the garbage collector keeps what long-lived
+ * objects refer to. So a flight that nobody joined must not refer to the call.
  */
 export class Flight {
   #lease: Lease | undefined;

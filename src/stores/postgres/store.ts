@@ -25,7 +25,6 @@ import { PostgresDatabase } from './database.js';
 import { toPostgresError } from './errors.js';
 import { PostgresListener } from './listener.js';
 import * as operations from './operations.js';
-import { claimAnswer, hidden } from './operations.js';
 import { LOCKED, waitForRow, unlessLocked } from './row-lock.js';
 import { lockedMigration, quotedNames, type PostgresTable } from './schema.js';
 import { PostgresTransactions } from './transactional-store.js';
@@ -159,10 +158,10 @@ export class PostgresStore implements LeaseStore {
     const answer = await waitForRow(this.#database.pool, key.address, async (lockMs) => {
       const waitedUs = (performance.now() - startedMs) * 1_000;
       const row = await operations.claim(this.#run, key, request, lockMs);
-      return claimAnswer(row, request.token, row.nowUs - waitedUs);
+      return operations.claimAnswer(row, request.token, row.nowUs - waitedUs);
     });
     if (answer !== LOCKED) return answer;
-    return { kind: 'existing', record: await hidden(this.#run, key, request) };
+    return { kind: 'existing', record: await operations.hidden(this.#run, key, request) };
   }
 
   async renew(key: StoreKey, lease: Lease): Promise<number | false> {

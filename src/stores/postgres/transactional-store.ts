@@ -10,7 +10,6 @@ import type { ClaimAnswer, ClaimRequest, LeaseStore, Replacement, Settlement } f
 import type { PostgresDatabase } from './database.js';
 import { toPostgresError } from './errors.js';
 import * as operations from './operations.js';
-import { claimAnswer, hidden } from './operations.js';
 import { LOCKED, waitForRow } from './row-lock.js';
 import { ENDED_BY_WORK, PostgresSession } from './session.js';
 
@@ -73,7 +72,7 @@ export class PostgresTransactions implements LeaseStore {
       this.#begin(key, request, lockMs, startedMs),
     );
     if (answer !== LOCKED) return answer;
-    return { kind: 'existing', record: await hidden(this.#run, key, request) };
+    return { kind: 'existing', record: await operations.hidden(this.#run, key, request) };
   }
 
   async #begin(
@@ -87,7 +86,7 @@ export class PostgresTransactions implements LeaseStore {
     try {
       const waitedUs = (performance.now() - startedMs) * 1_000;
       const row = await operations.claim(this.#within(session), key, request, lockMs);
-      const answer = claimAnswer(row, request.token, row.nowUs - waitedUs);
+      const answer = operations.claimAnswer(row, request.token, row.nowUs - waitedUs);
       if (answer.kind === 'acquired') {
         await session.enterWork();
         this.#sessions.set(request.token, session);
